@@ -1,0 +1,27 @@
+/**
+ * The expected terminal conditions. Each is a non-retryable failure of a type that workflows, scripts and the
+ * runbook know; anything else keeps its stack and is retried.
+ */
+
+import { ApplicationFailure } from '@temporalio/common';
+
+export type FailureType =
+  /** A check of severity error did not hold: the data stays as bad however often it is asked. */
+  | 'GateFailed'
+  /** The as-of has a finished run with other settings: only a person can say which of them is meant. */
+  | 'RunConflict'
+  /** Settings in the workflow's input do not validate: they are part of the history and will not change. */
+  | 'InvalidSettings'
+  /** The run's row is missing or closed: what called us works for a run that has ended. */
+  | 'RunNotLive'
+  /** A newer attempt holds the stage's fencing token: this one was given up for dead and must not write. */
+  | 'StageSuperseded'
+  /** The trained model is unusable (NaN, no factors): the same data and seed would give the same model. */
+  | 'ModelUnusable'
+  /** Something newer is published: an older run is never published over it. */
+  | 'PublishRefused';
+
+/** Builds the failure; `message` names the run, the stage, what was expected and what to do. */
+export function terminalFailure(type: FailureType, message: string, details?: unknown): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, type, ...(details === undefined ? [] : [details]));
+}

@@ -1,0 +1,48 @@
+import type { Connection, Db } from '../../database/connect.ts';
+import { type Settings, settingsSchema } from '../../config/settings.ts';
+import { terminalFailure } from './failures.ts';
+
+/** What every activity of a night is told: which run it works for. All else it reads from the ledger. */
+export interface RunReference {
+  run: number;
+}
+
+/** What activities are built from; nothing reaches for a global. */
+export interface ActivityDependencies {
+  /** The pipeline's own database. */
+  connection: Connection;
+  /** The source, read only; the same database unless configured otherwise. */
+  source: Connection;
+  /** Worker threads that one numeric activity may use. */
+  threads: number;
+}
+
+/** A run as its activities see it. */
+export interface Run {
+  run: number;
+  asOf: Date;
+  /** When the run was entered in the ledger; the only clock that a check may look at. */
+  startedAt: Date;
+  profile: string;
+  settings: Settings;
+  mayPublish: boolean;
+  codeVersion: string;
+}
+
+/**
+ * Reads a run from the ledger.
+ * @throws RunNotLive where there is none of that number
+ */
+export async function loadRun(db: Db, run: number): Promise<Run> {
+  const row = await db.selectFrom('pipeline.runs').selectAll().where('run', '=', run).executeTakeFirst();
+  if (row === undefined) throw terminalFailure('RunNotLive', `run ${run} is not in the ledger; start a new run`);
+  return {
+    run,
+    asOf: row.as_of,
+    startedAt: row.started_at,
+    profile: row.profile,
+    settings: settingsSchema.parse(row.settings),
+    mayPublish: row.may_publish,
+    codeVersion: row.code_version,
+  };
+}

@@ -1,0 +1,139 @@
+import { sql } from 'kysely';
+import type { Connection, Db } from '../../database/connect.ts';
+import { type Session, transaction } from '../../database/session.ts';
+import { terminalFailure } from './failures.ts';
+
+/** What every stage returns: a summary, small enough for a history. */
+export interface StageResult {
+  /** Rows the stage wrote, for the run log and the operator. */
+  rows: number;
+}
+
+/** One attempt at a stage, holding its fencing token. */
+export interface StageAttempt {
+  run: number;
+  stage: string;
+  token: number;
+  signal: AbortSignal;
+  /**
+   * Runs `body` in a transaction that commits only while this attempt is the newest of its stage.
+   * @throws StageSuperseded where a successor has taken the stage over
+   */
+  write<Result>(body: (session: Session) => Promise<Result>): Promise<Result>;
+  /** Like `write`, and records a finished chunk in the same transaction. */
+  writeChunk(chunk: string, body: (session: Session) => Promise<number>): Promise<void>;
+  /** Chunks that this or an earlier attempt has finished, with their rows. */
+  finishedChunks(): Promise<Map<string, number>>;
+  /** Like `write`, and marks the stage done with the result in the same transaction. */
+  finish<Result extends StageResult>(body: (session: Session) => Promise<Result>): Promise<Result>;
+}
+
+/** Runs the body of a stage once: a stage that is done gives its stored result again. */
+export async function runStage<Result extends StageResult>(
+  connection: Connection,
+  key: { run: number; stage: string; signal: AbortSignal },
+  body: (attempt: StageAttempt) => Promise<Result>,
+): Promise<Result> {
+  const { run, stage, signal } = key;
+  const begun = await transaction(connection, async ({ db: trx }) => {
+    const ledger = await trx
+      .selectFrom('pipeline.runs')
+      .select('status')
+      .where('run', '=', run)
+      .executeTakeFirst();
+    if (ledger?.status !== 'running') {
+      throw terminalFailure(
+        'RunNotLive',
+        `run ${run}, stage ${stage}: the run is ${ledger?.status ?? 'unknown'}, expected a running one; start a new run`,
+      );
+    }
+    return trx
+      .insertInto('pipeline.stages')
+      .values({ run, stage, status: 'running', token: 1, started_at: sql`clock_timestamp()` })
+      .onConflict((conflict) =>
+        conflict.columns(['run', 'stage']).doUpdateSet({ token: sql`stages.token + 1` }),
+      )
+      .returning(['token', 'status', 'result'])
+      .executeTakeFirstOrThrow();
+  });
+  if (begun.status === 'done') return begun.result as Result;
+  return body(createAttempt(connection, run, stage, begun.token, signal));
+}
+
+function createAttempt(
+  connection: Connection,
+  run: number,
+  stage: string,
+  token: number,
+  signal: AbortSignal,
+): StageAttempt {
+  const write = <Result>(body: (session: Session) => Promise<Result>): Promise<Result> =>
+    transaction(
+      connection,
+      async (session) => {
+        const result = await body(session);
+        await assertNewest(session.db, run, stage, token);
+        return result;
+      },
+      { signal },
+    );
+
+  return {
+    run,
+    stage,
+    token,
+    signal,
+    write,
+    writeChunk: (chunk, body) =>
+      write(async (session) => {
+        const rows = await body(session);
+        await session.db.insertInto('pipeline.chunks').values({ run, stage, chunk, rows }).execute();
+      }),
+    finishedChunks: async () => {
+      const chunks = await connection.db
+        .selectFrom('pipeline.chunks')
+        .select(['chunk', 'rows'])
+        .where('run', '=', run)
+        .where('stage', '=', stage)
+        .execute();
+      return new Map(chunks.map(({ chunk, rows }) => [chunk, rows]));
+    },
+    finish: (body) =>
+      write(async (session) => {
+        const result = await body(session);
+        await session.db
+          .updateTable('pipeline.stages')
+          .set({
+            status: 'done',
+            result: JSON.stringify(result),
+            rows: result.rows,
+            finished_at: sql`clock_timestamp()`,
+          })
+          .where('run', '=', run)
+          .where('stage', '=', stage)
+          .execute();
+        return result;
+      }),
+  };
+}
+
+/**
+ * The fence. Checked last, so that the row is locked only for the moment before the commit: from then on a
+ * successor that wants the stage waits until this commit is decided, and finds the stage as it left it.
+ */
+async function assertNewest(trx: Db, run: number, stage: string, token: number): Promise<void> {
+  const current = await trx
+    .selectFrom('pipeline.stages')
+    .innerJoin('pipeline.runs', 'pipeline.runs.run', 'pipeline.stages.run')
+    .select(['pipeline.stages.token', 'pipeline.runs.status'])
+    .where('pipeline.stages.run', '=', run)
+    .where('pipeline.stages.stage', '=', stage)
+    .forUpdate('pipeline.stages')
+    .executeTakeFirst();
+  if (current?.token !== token || current.status !== 'running') {
+    throw terminalFailure(
+      'StageSuperseded',
+      `run ${run}, stage ${stage}: attempt ${token} was given up for dead and a newer one holds the stage; nothing was written by this one`,
+    );
+  }
+}

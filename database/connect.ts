@@ -1,0 +1,73 @@
+import { Kysely, PostgresDialect } from 'kysely';
+import pg from 'pg';
+import type { Database } from './types/index.ts';
+
+export type Db = Kysely<Database>;
+
+export interface ConnectOptions {
+  /** PostgreSQL URL. Never logged: `describeDatabase` gives what may be shown. */
+  url: string;
+  /** Shown in `pg_stat_activity`. */
+  applicationName: string;
+  /** Most connections at a time. */
+  max?: number;
+  /** Told of connections that broke while nobody was using them. */
+  onConnectionError?: (error: Error) => void;
+}
+
+/** A pool and the typed query builder over it; `close` ends both. */
+export interface Connection {
+  db: Db;
+  pool: pg.Pool;
+  close(): Promise<void>;
+}
+
+/** What PostgreSQL sends as text by default, and what it means here. */
+function parsers(): pg.CustomTypesConfig {
+  const number = (text: string): number => Number(text);
+  const text = (value: string): string => value;
+  const byOid = new Map<number, (value: string) => unknown>([
+    // Counts stay far below 2^53, where a double is still exact.
+    [pg.types.builtins.INT8, number],
+    [pg.types.builtins.NUMERIC, number],
+    // A date is a day, not an instant in the process's own zone.
+    [pg.types.builtins.DATE, text],
+  ]);
+  return {
+    getTypeParser: (oid: number, format?: string) =>
+      (format === 'binary' ? undefined : byOid.get(oid)) ??
+      pg.types.getTypeParser(oid, format as 'text' | undefined),
+  } as pg.CustomTypesConfig;
+}
+
+/**
+ * Opens a pool. A backend that is killed raises `error` on its client: on an idle one the pool reports it, on
+ * one that is checked out only a listener of the client itself keeps the process alive.
+ */
+export function connect(options: ConnectOptions): Connection {
+  const report = options.onConnectionError ?? (() => undefined);
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.max ?? 4,
+    application_name: options.applicationName,
+    types: parsers(),
+    // Days are UTC; the planner's just-in-time compiler costs more than it gives on queries of seconds.
+    options: '-c timezone=UTC -c jit=off',
+    connectionTimeoutMillis: 10_000,
+  });
+  pool.on('error', report);
+  pool.on('connect', (client) => void client.on('error', report));
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+  return { db, pool, close: () => db.destroy() };
+}
+
+/** The URL without its password, for people and logs. */
+export function describeDatabase(url: string): string {
+  try {
+    const shown = new URL(url);
+    shown.password = '';
+    return shown.toString();
+  } catch {
+    return 'a database URL that cannot be parsed';
+  }
+}

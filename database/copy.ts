@@ -1,0 +1,49 @@
+/** COPY: rows in and out by the stream, never as objects one by one. */
+
+import { pipeline } from 'node:stream/promises';
+import { Readable, type Transform, type Writable } from 'node:stream';
+import type pg from 'pg';
+import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+
+/** A connection that may run COPY: taken from a pool, or the one under a Kysely transaction. */
+export type CopyClient = pg.ClientBase;
+
+export interface CopyTarget {
+  /** Qualified name, e.g. `bronze.ratings_run7`. */
+  table: string;
+  columns: readonly string[];
+  /** PostgreSQL's options, e.g. `format csv, header match`. Text format by default. */
+  options?: string;
+}
+
+/** The COPY statement of a target. */
+export function copyInStatement({ table, columns, options }: CopyTarget): string {
+  const list = columns.map((column) => `"${column}"`).join(', ');
+  const name = table
+    .split('.')
+    .map((part) => `"${part}"`)
+    .join('.');
+  return `copy ${name} (${list}) from stdin${options === undefined ? '' : ` with (${options})`}`;
+}
+
+/**
+ * Streams chunks of COPY text into a table inside the client's open transaction, with back-pressure.
+ * @returns the number of rows that PostgreSQL took
+ * @throws PostgreSQL's error, whose `where` names the line; the caller's transaction is then to be rolled back
+ */
+export async function copyIn(
+  client: CopyClient,
+  target: CopyTarget,
+  source: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array> | Readable,
+  options: { transforms?: Transform[]; signal?: AbortSignal } = {},
+): Promise<number> {
+  const sink = client.query(copyFrom(copyInStatement(target)));
+  const readable = source instanceof Readable ? source : Readable.from(source, { objectMode: false });
+  await pipeline([readable, ...(options.transforms ?? []), sink as Writable], { signal: options.signal });
+  return sink.rowCount;
+}
+
+/** Streams the result of `copy (query) to stdout` as PostgreSQL sends it. */
+export function copyOut(client: CopyClient, query: string, options = 'format binary'): Readable {
+  return client.query(copyTo(`copy (${query}) to stdout with (${options})`));
+}

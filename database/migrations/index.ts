@@ -1,0 +1,14 @@
+/** Forward-only; a migration that has landed is frozen, and a change is a new file here. */
+
+import type { Migration } from 'kysely/migration';
+import * as lake from './0001-lake.ts';
+import * as store from './0002-store.ts';
+import * as pipeline from './0003-pipeline.ts';
+import * as serving from './0004-serving.ts';
+
+export const migrations: Record<string, Migration> = {
+  '0001-lake': lake,
+  '0002-store': store,
+  '0003-pipeline': pipeline,
+  '0004-serving': serving,
+};

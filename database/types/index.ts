@@ -1,0 +1,63 @@
+/** The typed picture of every schema. A test holds it against the migrated database. */
+
+import type * as lake from './lake.ts';
+import type * as pipeline from './pipeline.ts';
+import type * as store from './store.ts';
+import type * as views from './views.ts';
+
+export type * from './lake.ts';
+export type * from './pipeline.ts';
+export type * from './store.ts';
+export type * from './views.ts';
+
+export interface Database {
+  'movielens.ratings': lake.SourceRatings;
+  'movielens.movies': lake.SourceMovies;
+  'movielens.loads': lake.SourceLoads;
+
+  'bronze.ratings': lake.BronzeRatings;
+  'bronze.movies': lake.BronzeMovies;
+  'silver.ratings': lake.SilverRatings;
+  'silver.movies': lake.SilverMovies;
+  'silver.rejected_ratings': lake.RejectedRatings;
+  'silver.snapshots': lake.Snapshots;
+  'gold.splits': lake.Splits;
+
+  'store.user_features': store.Versioned<store.UserFeatures>;
+  'store.movie_features': store.Versioned<store.MovieFeatures>;
+  'store.user_genre_preferences': store.Versioned<store.UserGenrePreferences>;
+  'store.trending': store.Versioned<store.Trending>;
+  'store.movie_stats': store.Versioned<store.MovieStats>;
+  'store.batch_recs': store.StoredRecommendations;
+  'store.similar_movies': store.StoredSimilarMovies;
+  'store.movies': store.StoredMovies;
+  'store.user_factors': store.StoredUserFactors;
+  'store.item_factors': store.StoredItemFactors;
+
+  'features.user_features': store.UserFeatures;
+  'features.movie_features': store.MovieFeatures;
+  'features.user_genre_preferences': store.UserGenrePreferences;
+  'recommendations.batch_recs': views.BatchRecs;
+  'recommendations.similar_movies': views.SimilarMovies;
+  'recommendations.trending': store.Trending;
+  'serving.movie_stats': store.MovieStats;
+  'serving.versions': pipeline.PublishedVersions;
+  'serving.pointer': pipeline.Pointer;
+  'models.user_factors': views.UserFactorsView;
+  'models.item_factors': views.ItemFactorsView;
+  'models.metadata': pipeline.ModelMetadata;
+  'models.champions': pipeline.Champions;
+  'models.promotions': pipeline.Promotions;
+
+  'experiments.evaluations': pipeline.Evaluations;
+  'experiments.user_metrics': pipeline.UserMetrics;
+  'experiments.ab_test_results': pipeline.AbTestResults;
+  'experiments.comparisons': pipeline.Comparisons;
+
+  'quality.check_results': pipeline.CheckResults;
+  'pipeline.runs': pipeline.Runs;
+  'pipeline.stages': pipeline.Stages;
+  'pipeline.chunks': pipeline.Chunks;
+  'pipeline.run_log': pipeline.RunLog;
+  'pipeline.alerts': pipeline.Alerts;
+}

@@ -1,0 +1,260 @@
+/** Run ledger, run log, alerts, quality results, experiments, models and the pointer. */
+
+import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
+
+/** JSON read as an object and written as its text. */
+export type Json<Value> = ColumnType<Value, string, string>;
+export type NullableJson<Value> = ColumnType<Value | null, string | null, string | null>;
+
+export type RunStatus = 'running' | 'success' | 'failed' | 'blocked' | 'cancelled';
+
+/** `pipeline.runs`: the run ledger. One row is one run; at most one live or successful run per as-of. */
+export interface Runs {
+  run: GeneratedAlways<number>;
+  as_of: Date;
+  profile: string;
+  /** SHA-256 of the canonical settings: another configuration for a finished as-of is refused. */
+  settings_hash: string;
+  settings: Json<unknown>;
+  workflow_id: string;
+  status: RunStatus;
+  /** False for an as-of older than what is published: computed and logged, never published. */
+  may_publish: boolean;
+  code_version: string;
+  started_at: Date;
+  finished_at: Date | null;
+}
+
+/** `pipeline.stages`: one row per (run, stage): the idempotency key, the fencing token, the result. */
+export interface Stages {
+  run: number;
+  stage: string;
+  status: 'running' | 'done';
+  /** Raised by every attempt; a write transaction of an attempt whose token is older is refused. */
+  token: number;
+  result: NullableJson<unknown>;
+  rows: number | null;
+  started_at: Date;
+  finished_at: Date | null;
+}
+
+/** `pipeline.chunks`: finished chunks of a stage; a retry resumes at the first that is missing. */
+export interface Chunks {
+  run: number;
+  stage: string;
+  chunk: string;
+  rows: number;
+}
+
+/** `pipeline.run_log`: exactly one row a run, failed runs too. */
+export interface RunLog {
+  run: number;
+  as_of: Date;
+  status: Exclude<RunStatus, 'running'>;
+  run_at: Date;
+  duration_seconds: number;
+  model_version: string | null;
+  training_size: number | null;
+  rank: number | null;
+  rmse: number | null;
+  mae: number | null;
+  precision_at_10: number | null;
+  champion_before: string | null;
+  champion_after: string | null;
+  published: boolean;
+  /** The last run before this one that had metrics. */
+  previous_run: number | null;
+  rmse_change: number | null;
+  mae_change: number | null;
+  precision_at_10_change: number | null;
+  failed_stage: string | null;
+  /** The decision, or why the run ended as it did, in words. */
+  reason: string;
+  stages: Json<{ stage: string; seconds: number; rows: number | null }[]>;
+}
+
+export type AlertKind = 'rmse_over_threshold' | 'gate_failed' | 'run_failed' | 'publish_blocked';
+
+/** `pipeline.alerts`: every alert, once per (run, kind). */
+export interface Alerts {
+  alert_id: GeneratedAlways<number>;
+  run: number;
+  kind: AlertKind;
+  message: string;
+  raised_at: Generated<Date>;
+}
+
+export type GateScope = 'source' | 'bronze' | 'silver' | 'features' | 'model' | 'publish';
+export type Severity = 'warn' | 'error';
+/** `failed` is an error check that did not hold; a check that could not run or saw nothing has failed. */
+export type CheckStatus = 'passed' | 'warned' | 'failed' | 'skipped';
+
+/** `quality.check_results`: what each check saw. */
+export interface CheckResults {
+  run: number;
+  check_name: string;
+  scope: GateScope;
+  severity: Severity;
+  status: CheckStatus;
+  observed: number | null;
+  expected: string;
+  message: string;
+  /** At most a handful of offending rows. */
+  sample: Json<unknown[]>;
+  checked_at: Generated<Date>;
+}
+
+/** Metrics of one evaluation twin on the holdout. Null where the family has no such metric. */
+export interface MetricColumns {
+  rmse: number | null;
+  mae: number | null;
+  rmse_with_fallback: number | null;
+  mae_with_fallback: number | null;
+  precision_at_10: number;
+  recall_at_10: number;
+  ndcg_at_10: number;
+  map_at_10: number;
+  coverage: number;
+  users: number;
+  predictions: number;
+  dropped: number;
+}
+
+/** `experiments.evaluations`: one evaluation twin of one configuration in one run. */
+export interface Evaluations extends MetricColumns {
+  run: number;
+  configuration: string;
+  parameters: Json<unknown>;
+  training_size: number;
+  /** CRC-32 over the twin's factors: the same data and seed give the same checksum, whatever the threads. */
+  factors_checksum: string;
+  training_seconds: number;
+  evaluated_at: Generated<Date>;
+}
+
+/** `experiments.user_metrics`: per-user values of a twin, from which every comparison can be recomputed. */
+export interface UserMetrics {
+  run: number;
+  configuration: string;
+  user_id: number;
+  ab_group: 'A' | 'B';
+  /** Scored pairs and their summed squared and absolute errors. */
+  scored: number;
+  squared_error: number;
+  absolute_error: number;
+  /** Relevant holdout movies; null metrics where there are none. */
+  relevant: number;
+  precision_at_10: number | null;
+  ndcg_at_10: number | null;
+}
+
+/** `experiments.ab_test_results`: appended, never overwritten. */
+export interface AbTestResults {
+  test_id: string;
+  run: number;
+  ab_group: 'A' | 'B';
+  model_name: string;
+  rank: number;
+  rmse: number | null;
+  mae: number | null;
+  precision_at_10: number | null;
+  users: number;
+  predictions: number;
+  /** The better point estimate of the paired comparison. */
+  is_winner: boolean;
+  /** Whether the interval of the paired difference excludes zero. */
+  decided: boolean;
+  test_date: Date;
+}
+
+/** `experiments.comparisons`: paired per-user comparisons on the whole holdout. */
+export interface Comparisons {
+  run: number;
+  metric: string;
+  configuration_a: string;
+  configuration_b: string;
+  /** Metric of A minus metric of B. */
+  difference: number;
+  interval_low: number;
+  interval_high: number;
+  users: number;
+  resamples: number;
+  seed: number;
+  decided: boolean;
+  winner: string;
+}
+
+export type ModelStatus = 'candidate' | 'champion' | 'retired' | 'rejected';
+
+/** `models.metadata`: one row per model version, with the metrics of its evaluation twin. */
+export interface ModelMetadata {
+  run: number;
+  model_version: string;
+  model_name: string;
+  family: string;
+  rank: number;
+  max_iter: number;
+  reg_param: number;
+  seed: number;
+  configuration: string;
+  training_size: number;
+  rmse: number | null;
+  mae: number | null;
+  precision_at_10: number;
+  recall_at_10: number;
+  ndcg_at_10: number;
+  map_at_10: number;
+  coverage: number;
+  status: ModelStatus;
+  trained_at: Date | null;
+  /** The run whose silver it was trained on. */
+  snapshot: number;
+  code_version: string;
+}
+
+/** `models.champions`: the configuration that serves; at most one row without `retired_at`. */
+export interface Champions {
+  champion_id: GeneratedAlways<number>;
+  configuration: string;
+  parameters: Json<unknown>;
+  run: number;
+  since: Generated<Date>;
+  retired_at: Date | null;
+}
+
+/** `models.promotions`: append-only; every decision about the champion, with its reason. */
+export interface Promotions {
+  promotion_id: GeneratedAlways<number>;
+  run: number;
+  decision: 'first' | 'promotion' | 'refresh' | 'blocked' | 'not_published';
+  from_configuration: string | null;
+  to_configuration: string;
+  reason: string;
+  numbers: Json<unknown>;
+  actor: string;
+  decided_at: Generated<Date>;
+}
+
+/** `serving.versions`: model versions that are or were published, and are kept. */
+export interface PublishedVersions {
+  run: number;
+  model_version: string;
+  /** What a list of this version is called when a reader asks where it came from. */
+  provenance: string;
+  generated_at: Date;
+  published_at: Date | null;
+  /** Set when its tables are given up; a retired version can no longer be served. */
+  retired_at: Date | null;
+}
+
+/** `serving.pointer`: the one row that decides what every reader sees. */
+export interface Pointer {
+  only_row: boolean;
+  /** Lists, neighbours and factors. */
+  model_run: number;
+  /** Features, trending and movie statistics. */
+  data_run: number;
+  /** As-of of the published data: an older run never publishes over it. */
+  as_of: Date;
+  changed_at: Date;
+}

@@ -1,0 +1,122 @@
+/**
+ * Versioned tables: list-partitioned parents with one partition a run. A partition is built detached, where
+ * no reader looks, and attached when it is complete; the attachment checks it against the parent's columns
+ * and builds the parent's indexes on it.
+ */
+
+import { type RawBuilder, sql } from 'kysely';
+import type { Db } from './connect.ts';
+import type { Database } from './types/index.ts';
+
+/** Tables whose rows belong to one run. */
+export type VersionedTable = Extract<
+  keyof Database,
+  `store.${string}` | 'silver.ratings' | 'silver.movies' | 'silver.rejected_ratings' | `bronze.${string}`
+>;
+
+/** Name of the partition of `table` that belongs to `run`. */
+export function partitionName(table: VersionedTable, run: number): string {
+  return `${table}_run${run}`;
+}
+
+/** The column that says which run a row belongs to. */
+export function versionColumn(table: VersionedTable): 'run' | '_batch_id' {
+  return table.startsWith('bronze.') || table === 'silver.rejected_ratings' ? '_batch_id' : 'run';
+}
+
+/**
+ * Fills a new partition from a query and attaches it, all in the caller's transaction. `CREATE TABLE AS`,
+ * because `INSERT … SELECT` gets no parallel plan. The query's columns are the parent's, by name and type.
+ * @returns the number of rows
+ */
+export async function createPartitionAs(
+  trx: Db,
+  table: VersionedTable,
+  run: number,
+  query: RawBuilder<unknown> | { toOperationNode(): unknown },
+): Promise<number> {
+  const partition = partitionName(table, run);
+  await sql`create table ${sql.table(partition)} as ${query as RawBuilder<unknown>}`.execute(trx);
+  await attachPartition(trx, table, run);
+  const { rows } = await sql<{ rows: number }>`select count(*) as rows from ${sql.table(partition)}`.execute(
+    trx,
+  );
+  return rows[0].rows;
+}
+
+/** Creates an empty detached partition to be filled by COPY; `attachPartition` shows it. */
+export async function createDetachedPartition(trx: Db, table: VersionedTable, run: number): Promise<void> {
+  await sql`
+    create table if not exists ${sql.table(partitionName(table, run))}
+    (like ${sql.table(table)} including defaults including constraints)`.execute(trx);
+}
+
+/** Attaches a complete partition: its rows are checked and indexed, then visible through the parent. */
+export async function attachPartition(trx: Db, table: VersionedTable, run: number): Promise<void> {
+  const partition = sql.table(partitionName(table, run));
+  const parent = await trx
+    .selectFrom(
+      sql<{ name: string; not_null: boolean; definition: string | null }>`(
+      select a.attname as name, a.attnotnull as not_null, null::text as definition
+      from pg_attribute a where a.attrelid = ${table}::regclass and a.attnum > 0 and a.attnotnull
+      union all
+      select c.conname, false, pg_get_constraintdef(c.oid)
+      from pg_constraint c where c.conrelid = ${table}::regclass and c.contype = 'c'
+    )`.as('required'),
+    )
+    .selectAll()
+    .execute();
+  const own = await trx
+    .selectFrom(
+      sql<{ name: string }>`(
+      select conname as name from pg_constraint
+      where conrelid = ${partitionName(table, run)}::regclass and contype = 'c'
+    )`.as('own'),
+    )
+    .select('name')
+    .execute();
+  const has = new Set(own.map(({ name }) => name));
+  // One pass over the rows for all of it, the partition's own bound included, so that attaching scans nothing.
+  const bound = versionColumn(table);
+  const additions = parent
+    .filter(({ not_null, name }) => not_null || !has.has(name))
+    .map(({ name, not_null, definition }) =>
+      not_null
+        ? sql`alter column ${sql.ref(name)} set not null`
+        : sql`add constraint ${sql.ref(name)} ${sql.raw(definition ?? '')}`,
+    );
+  additions.push(sql`add constraint partition_bound check (${sql.ref(bound)} = ${sql.lit(run)})`);
+  await sql`alter table ${partition} ${sql.join(additions)}`.execute(trx);
+  await sql`alter table ${sql.table(table)} attach partition ${partition} for values in (${sql.lit(run)})`.execute(
+    trx,
+  );
+  await sql`alter table ${partition} drop constraint partition_bound`.execute(trx);
+  await sql`analyze ${partition}`.execute(trx);
+}
+
+/** Runs that have a partition of `table`, attached or not, ascending. */
+export async function partitionedRuns(db: Db, table: VersionedTable): Promise<number[]> {
+  const [schema, name] = table.split('.');
+  const { rows } = await sql<{ run: number }>`
+    select substring(c.relname from '_run([0-9]+)$')::integer as run
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = ${schema} and c.relkind = 'r' and c.relname ~ ${`^${name}_run[0-9]+$`}
+    order by 1`.execute(db);
+  return rows.map(({ run }) => run);
+}
+
+/**
+ * Drops the partition of `run`, attached or not. Detached concurrently first, so that readers of the parent
+ * are never locked out: not inside a transaction.
+ */
+export async function dropPartition(db: Db, table: VersionedTable, run: number): Promise<void> {
+  const partition = partitionName(table, run);
+  const { rows } = await sql<{ pending: boolean }>`
+    select i.inhdetachpending as pending from pg_inherits i
+    where i.inhrelid = to_regclass(${partition}) and i.inhparent = ${table}::regclass`.execute(db);
+  if (rows.length > 0) {
+    const how = sql.raw(rows[0].pending ? 'finalize' : 'concurrently');
+    await sql`alter table ${sql.table(table)} detach partition ${sql.table(partition)} ${how}`.execute(db);
+  }
+  await sql`drop table if exists ${sql.table(partition)}`.execute(db);
+}

@@ -1,0 +1,44 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { resolveSettings, settingsHash } from '../../config/settings.ts';
+import type { Connection } from '../../database/connect.ts';
+import type { ActivityDependencies } from '../../activities/support/run.ts';
+
+/** Enters a live run in the ledger, so that activities can be tried one by one; returns its number. */
+export async function insertRun(
+  { db }: Connection,
+  options: { asOf: string; overrides?: string[]; mayPublish?: boolean },
+): Promise<number> {
+  const settings = resolveSettings('small', options.overrides);
+  const { run } = await db
+    .insertInto('pipeline.runs')
+    .values({
+      as_of: new Date(options.asOf),
+      profile: 'small',
+      settings_hash: settingsHash(settings),
+      settings: JSON.stringify(settings),
+      workflow_id: `test-${options.asOf}`,
+      status: 'running',
+      may_publish: options.mayPublish ?? true,
+      code_version: 'test',
+    })
+    .returning('run')
+    .executeTakeFirstOrThrow();
+  return run;
+}
+
+/** Closes a run of `insertRun`, so that another may be entered. */
+export async function closeRun({ db }: Connection, run: number, status: 'success' | 'failed' = 'success') {
+  await db.updateTable('pipeline.runs').set({ status, finished_at: new Date() }).where('run', '=', run).execute();
+}
+
+export function dependencies(connection: Connection): ActivityDependencies {
+  return { connection, source: connection, threads: 2 };
+}
+
+/** Calls an activity inside the SDK's own activity environment, which gives it a context to beat in. */
+export function callActivity<Input, Result>(
+  activity: (input: Input) => Promise<Result>,
+  input: Input,
+): Promise<Result> {
+  return new MockActivityEnvironment().run(activity, input);
+}
