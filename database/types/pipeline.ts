@@ -21,7 +21,7 @@ export interface Runs {
   /** False for an as-of older than what is published: computed and logged, never published. */
   may_publish: boolean;
   code_version: string;
-  started_at: Date;
+  started_at: Generated<Date>;
   finished_at: Date | null;
 }
 
