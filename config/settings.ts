@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { type ProfileName, profiles } from './profiles.ts';
 
-const alsConfiguration = z.strictObject({
+export const alsConfigurationSchema = z.strictObject({
   family: z.literal('als'),
   rank: z.int().min(1).max(256),
   iterations: z.int().min(1).max(100),
@@ -23,7 +23,7 @@ export const settingsSchema = z.strictObject({
     holdoutSeed: z.int(),
   }),
   /** Configurations that challenge the champion tonight; the first two are the A/B test. */
-  challengers: z.array(alsConfiguration).min(2).max(4),
+  challengers: z.array(alsConfigurationSchema).min(2).max(4),
   selection: z.strictObject({
     metric: z.literal('rmse'),
     /** Least improvement of the metric for a promotion, in the metric's own unit. */
@@ -67,6 +67,7 @@ export const settingsSchema = z.strictObject({
 });
 
 export type Settings = z.infer<typeof settingsSchema>;
+export type AlsConfiguration = z.infer<typeof alsConfigurationSchema>;
 
 /** A problem with what a person typed: one clear line, exit code 2, nothing changed. */
 export class UsageError extends Error {

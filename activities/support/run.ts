@@ -15,6 +15,8 @@ export interface ActivityDependencies {
   source: Connection;
   /** Worker threads that one numeric activity may use. */
   threads: number;
+  /** Version of the code that computes, for the ledger and the models' metadata. */
+  codeVersion: string;
 }
 
 /** A run as its activities see it. */
@@ -35,7 +37,8 @@ export interface Run {
  */
 export async function loadRun(db: Db, run: number): Promise<Run> {
   const row = await db.selectFrom('pipeline.runs').selectAll().where('run', '=', run).executeTakeFirst();
-  if (row === undefined) throw terminalFailure('RunNotLive', `run ${run} is not in the ledger; start a new run`);
+  if (row === undefined)
+    throw terminalFailure('RunNotLive', `run ${run} is not in the ledger; start a new run`);
   return {
     run,
     asOf: row.as_of,

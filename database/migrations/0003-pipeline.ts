@@ -38,6 +38,7 @@ async function createLedger(db: Kysely<unknown>): Promise<void> {
     .addColumn('settings_hash', 'text', (c) => c.notNull())
     .addColumn('settings', 'jsonb', (c) => c.notNull())
     .addColumn('workflow_id', 'text', (c) => c.notNull())
+    .addColumn('execution_id', 'text', (c) => c.notNull())
     .addColumn('status', 'text', (c) => c.notNull())
     .addColumn('may_publish', 'boolean', (c) => c.notNull())
     .addColumn('code_version', 'text', (c) => c.notNull())
@@ -181,6 +182,7 @@ async function createExperiments(db: Kysely<unknown>): Promise<void> {
     .addColumn('predictions', 'integer', (c) => c.notNull())
     .addColumn('is_winner', 'boolean', (c) => c.notNull())
     .addColumn('decided', 'boolean', (c) => c.notNull())
+    .addColumn('sample_ratio_p', 'double precision', (c) => c.notNull())
     .addColumn('test_date', 'timestamptz', (c) => c.notNull())
     .addPrimaryKeyConstraint('ab_test_results_key', ['test_id', 'ab_group'])
     .execute();

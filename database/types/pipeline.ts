@@ -17,6 +17,8 @@ export interface Runs {
   settings_hash: string;
   settings: Json<unknown>;
   workflow_id: string;
+  /** Temporal's run id of the start event, which a reset keeps: tells who owns the row. */
+  execution_id: string;
   status: RunStatus;
   /** False for an as-of older than what is published: computed and logged, never published. */
   may_publish: boolean;
@@ -164,6 +166,8 @@ export interface AbTestResults {
   is_winner: boolean;
   /** Whether the interval of the paired difference excludes zero. */
   decided: boolean;
+  /** Chance of group sizes this uneven where users fall into either half; below 0.001 the split is broken. */
+  sample_ratio_p: number;
   test_date: Date;
 }
 

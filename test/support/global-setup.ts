@@ -23,7 +23,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     },
     log: (line) => console.error(line),
   });
-  if (stack.databaseUrl === null || stack.temporalAddress === null) throw new Error('the test stack is incomplete');
+  if (stack.databaseUrl === null || stack.temporalAddress === null)
+    throw new Error('the test stack is incomplete');
   project.provide('databaseUrl', stack.databaseUrl);
   project.provide('temporalAddress', stack.temporalAddress);
   return () => stack.stop();

@@ -17,6 +17,7 @@ export async function insertRun(
       settings_hash: settingsHash(settings),
       settings: JSON.stringify(settings),
       workflow_id: `test-${options.asOf}`,
+      execution_id: 'test',
       status: 'running',
       may_publish: options.mayPublish ?? true,
       code_version: 'test',
@@ -28,11 +29,15 @@ export async function insertRun(
 
 /** Closes a run of `insertRun`, so that another may be entered. */
 export async function closeRun({ db }: Connection, run: number, status: 'success' | 'failed' = 'success') {
-  await db.updateTable('pipeline.runs').set({ status, finished_at: new Date() }).where('run', '=', run).execute();
+  await db
+    .updateTable('pipeline.runs')
+    .set({ status, finished_at: new Date() })
+    .where('run', '=', run)
+    .execute();
 }
 
 export function dependencies(connection: Connection): ActivityDependencies {
-  return { connection, source: connection, threads: 2 };
+  return { connection, source: connection, threads: 2, codeVersion: 'test' };
 }
 
 /** Calls an activity inside the SDK's own activity environment, which gives it a context to beat in. */

@@ -1,0 +1,147 @@
+import { isDeepStrictEqual } from 'node:util';
+import { ApplicationFailure } from '@temporalio/common';
+import { type AlsConfiguration, alsConfigurationSchema } from '../../config/settings.ts';
+import { type Settings, UsageError, resolveSettings, settingsHash } from '../../config/settings.ts';
+import type { Connection, Db } from '../../database/connect.ts';
+import { transaction } from '../../database/session.ts';
+import { terminalFailure } from '../support/failures.ts';
+import { closeRun, loadOutcome } from './close-run.ts';
+import type { RunOutcome } from './outcome.ts';
+
+export interface BeginRunInput {
+  asOf: string;
+  profile: string;
+  overrides?: string[];
+  workflowId: string;
+  executionId: string;
+}
+
+export interface BegunRun {
+  run: number;
+  /** Set where the as-of has its run already: what it came to, or that it is live. */
+  known: RunOutcome | null;
+  challengers: AlsConfiguration[];
+  /** The configuration that serves, where it is not among the challengers: one or none. */
+  champion: AlsConfiguration[];
+}
+
+/** Says whether the workflow that entered a run in the ledger is still open. */
+export type IsOpen = (owner: { workflowId: string; executionId: string }) => Promise<boolean>;
+
+/** Another night is live: asked again until it has ended. */
+const BUSY_RETRY_DELAY = '5s';
+
+/**
+ * Enters a run in the ledger, or finds the one that the as-of has. A live run whose workflow is closed was
+ * terminated: its row is closed here, so that one lost night never blocks the next.
+ */
+export async function beginRun(
+  connection: Connection,
+  isOpen: IsOpen,
+  codeVersion: string,
+  input: BeginRunInput,
+): Promise<BegunRun> {
+  const settings = settingsOf(input);
+  const hash = settingsHash(settings);
+  const live = await connection.db
+    .selectFrom('pipeline.runs')
+    .select(['run', 'as_of', 'workflow_id', 'execution_id'])
+    .where('status', '=', 'running')
+    .executeTakeFirst();
+
+  if (live !== undefined && live.execution_id !== input.executionId) {
+    if (await isOpen({ workflowId: live.workflow_id, executionId: live.execution_id })) {
+      if (live.as_of.toISOString() === new Date(input.asOf).toISOString()) {
+        return { ...nothingToDo, run: live.run, known: await loadOutcome(connection.db, live.run) };
+      }
+      throw ApplicationFailure.create({
+        type: 'AnotherRunIsLive',
+        message: `as-of ${input.asOf} waits: run ${live.run} (workflow ${live.workflow_id}) is live, and one run at a time writes the snapshot`,
+        nextRetryDelay: BUSY_RETRY_DELAY,
+      });
+    }
+    await closeRun(connection, live.run, {
+      status: 'failed',
+      type: 'Terminated',
+      failedStage: null,
+      reason: `workflow ${live.workflow_id} was closed without ending its run: terminated or timed out`,
+    });
+  }
+
+  return transaction(connection, async ({ db }) => {
+    const asOf = new Date(input.asOf);
+    const earlier = await db
+      .selectFrom('pipeline.runs')
+      .select(['run', 'status', 'settings_hash', 'execution_id'])
+      .where('as_of', '=', asOf)
+      .where('status', 'in', ['running', 'success'])
+      .executeTakeFirst();
+    if (earlier?.status === 'success') {
+      if (earlier.settings_hash !== hash) {
+        throw terminalFailure(
+          'RunConflict',
+          `as-of ${input.asOf} was finished by run ${earlier.run} with other settings; expected the same ones, or choose another as-of`,
+        );
+      }
+      return { ...nothingToDo, run: earlier.run, known: await loadOutcome(db, earlier.run) };
+    }
+    // A lost completion: this workflow has its row already.
+    const run = earlier?.run ?? (await insertRun(db, input, settings, hash, codeVersion));
+    return {
+      run,
+      known: null,
+      challengers: settings.challengers,
+      champion: await championBeside(db, settings),
+    };
+  });
+}
+
+const nothingToDo = { challengers: [], champion: [] };
+
+function settingsOf(input: BeginRunInput): Settings {
+  try {
+    return resolveSettings(input.profile, input.overrides);
+  } catch (error) {
+    if (error instanceof UsageError) throw terminalFailure('InvalidSettings', error.message);
+    throw error;
+  }
+}
+
+async function insertRun(
+  db: Db,
+  input: BeginRunInput,
+  settings: Settings,
+  hash: string,
+  codeVersion: string,
+): Promise<number> {
+  const asOf = new Date(input.asOf);
+  const pointer = await db.selectFrom('serving.pointer').select('as_of').executeTakeFirst();
+  const { run } = await db
+    .insertInto('pipeline.runs')
+    .values({
+      as_of: asOf,
+      profile: input.profile,
+      settings_hash: hash,
+      settings: JSON.stringify(settings),
+      workflow_id: input.workflowId,
+      execution_id: input.executionId,
+      status: 'running',
+      may_publish: pointer === undefined || pointer.as_of <= asOf,
+      code_version: codeVersion,
+    })
+    .returning('run')
+    .executeTakeFirstOrThrow();
+  return run;
+}
+
+async function championBeside(db: Db, settings: Settings): Promise<AlsConfiguration[]> {
+  const champion = await db
+    .selectFrom('models.champions')
+    .select('parameters')
+    .where('retired_at', 'is', null)
+    .executeTakeFirst();
+  if (champion === undefined) return [];
+  const configuration = alsConfigurationSchema.parse(champion.parameters);
+  const same = (other: AlsConfiguration): boolean => isDeepStrictEqual(other, configuration);
+  return settings.challengers.some(same) ? [] : [configuration];
+}

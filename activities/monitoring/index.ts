@@ -1,0 +1,42 @@
+import { getClient } from '@temporalio/activity';
+import { WorkflowNotFoundError } from '@temporalio/client';
+import type { ActivityDependencies, RunReference } from '../support/run.ts';
+import { type BeginRunInput, type BegunRun, type IsOpen, beginRun } from './begin-run.ts';
+import { closeRun } from './close-run.ts';
+import { readSelection } from '../selection/result.ts';
+import type { RunFailure, RunOutcome } from './outcome.ts';
+
+export type { BegunRun } from './begin-run.ts';
+export type { RunFailure, RunOutcome } from './outcome.ts';
+
+export type MonitoringActivities = ReturnType<typeof createMonitoringActivities>;
+
+/** The run ledger, the run log and alerts. */
+export function createMonitoringActivities({ connection, codeVersion }: ActivityDependencies) {
+  return {
+    /** Enters a run in the ledger, or finds the one that the as-of has. */
+    beginRun: (input: BeginRunInput): Promise<BegunRun> => beginRun(connection, isOpen, codeVersion, input),
+
+    /** Ends a night that came to its end: published, or blocked by its own decision. */
+    async finishRun({ run }: RunReference): Promise<RunOutcome> {
+      const { decision, reason } = await readSelection(connection.db, run);
+      return closeRun(connection, run, { status: decision === 'blocked' ? 'blocked' : 'success', reason });
+    },
+
+    /** Ends a night that failed or was cancelled. */
+    failRun: ({ run, ...failure }: RunReference & RunFailure): Promise<RunOutcome> =>
+      closeRun(connection, run, failure),
+  };
+}
+
+/** Asks Temporal, with the worker's own client, whether the owner of a run is still open. */
+const isOpen: IsOpen = async ({ workflowId, executionId }) => {
+  try {
+    const { status, raw } = await getClient().workflow.getHandle(workflowId).describe();
+    return status.name === 'RUNNING' && raw.workflowExecutionInfo?.firstRunId === executionId;
+  } catch (error) {
+    // Unknown to the server: its retention has passed, or it was another server.
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
+};

@@ -1,0 +1,92 @@
+import { sql } from 'kysely';
+import type { AlsConfiguration } from '../../config/settings.ts';
+import type { Connection, Db } from '../../database/connect.ts';
+import { configurationKey } from '../../recommender/index.ts';
+import { type RunReference, loadRun } from '../support/run.ts';
+import { type StageResult, runStage } from '../support/stage.ts';
+import { type PairedComparison, comparePaired, insertComparison } from './paired-comparison.ts';
+import { sampleRatioPValue } from './sample-ratio.ts';
+
+export interface CompareArmsInput extends RunReference {
+  /** The first two are A and B. */
+  arms: AlsConfiguration[];
+}
+
+export interface ArmsResult extends StageResult {
+  winner: string;
+  decided: boolean;
+  /** RMSE of A minus RMSE of B, on the whole holdout, paired by user. */
+  difference: number;
+  interval: [number, number];
+  /** Below 0.001 the groups are not the halves they should be. */
+  sampleRatioP: number;
+  note: string;
+}
+
+/**
+ * The A/B test of a night: each arm's metrics in its own group of users, and the comparison that decides,
+ * paired by user on the whole holdout. (Unpaired groups differ by more than the effect that is looked for.)
+ */
+export function compareArms(
+  connection: Connection,
+  { run, arms }: CompareArmsInput,
+  signal: AbortSignal,
+): Promise<ArmsResult> {
+  return runStage(connection, { run, stage: 'compare-arms', signal }, async (attempt) => {
+    const { settings, asOf } = await loadRun(connection.db, run);
+    const [a, b] = arms.map(configurationKey);
+    const comparison = await comparePaired(connection.db, run, a, b, settings.selection);
+    return attempt.finish(async ({ db }) => {
+      const groups = await Promise.all([groupMetrics(db, run, a, 'A'), groupMetrics(db, run, b, 'B')]);
+      const sampleRatioP = sampleRatioPValue(groups[0].users, groups[1].users);
+      await insertComparison(db, run, comparison);
+      await db
+        .insertInto('experiments.ab_test_results')
+        .values(
+          groups.map((group, arm) => ({
+            test_id: `run-${run}`,
+            run,
+            ...group,
+            model_name: [a, b][arm],
+            rank: arms[arm].rank,
+            is_winner: comparison.winner === [a, b][arm],
+            decided: comparison.decided,
+            sample_ratio_p: sampleRatioP,
+            test_date: asOf,
+          })),
+        )
+        .execute();
+      return {
+        rows: groups.length,
+        winner: comparison.winner,
+        decided: comparison.decided,
+        difference: comparison.difference,
+        interval: [comparison.low, comparison.high] as [number, number],
+        sampleRatioP,
+        note: describe(comparison),
+      };
+    });
+  });
+}
+
+function describe({ winner, difference, low, high, decided }: PairedComparison): string {
+  const interval = `[${low.toFixed(4)}, ${high.toFixed(4)}]`;
+  return `${winner} by ${Math.abs(difference).toFixed(4)} RMSE ${interval}${decided ? '' : ', undecided'}`;
+}
+
+async function groupMetrics(db: Db, run: number, configuration: string, group: 'A' | 'B') {
+  const metrics = await db
+    .selectFrom('experiments.user_metrics')
+    .where('run', '=', run)
+    .where('configuration', '=', configuration)
+    .where('ab_group', '=', group)
+    .select(({ fn }) => [
+      sql<number | null>`sqrt(sum(squared_error) / nullif(sum(scored), 0))`.as('rmse'),
+      sql<number | null>`sum(absolute_error) / nullif(sum(scored), 0)`.as('mae'),
+      fn.avg<number | null>('precision_at_10').as('precision_at_10'),
+      fn.countAll<number>().as('users'),
+      fn.coalesce(fn.sum<number>('scored'), sql<number>`0`).as('predictions'),
+    ])
+    .executeTakeFirstOrThrow();
+  return { ab_group: group, ...metrics };
+}

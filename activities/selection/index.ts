@@ -1,0 +1,20 @@
+import { withHeartbeat } from '../support/with-heartbeat.ts';
+import type { ActivityDependencies, RunReference } from '../support/run.ts';
+import { type ArmsResult, type CompareArmsInput, compareArms } from './compare-arms.ts';
+import type { SelectionResult } from './result.ts';
+import { selectModel } from './select-model.ts';
+
+export type { ArmsResult, CompareArmsInput } from './compare-arms.ts';
+export type { SelectionResult } from './result.ts';
+
+export type SelectionActivities = ReturnType<typeof createSelectionActivities>;
+
+/** Comparing evaluation twins and deciding which configuration serves. */
+export function createSelectionActivities({ connection }: ActivityDependencies) {
+  return {
+    compareArms: (input: CompareArmsInput): Promise<ArmsResult> =>
+      withHeartbeat(({ signal }) => compareArms(connection, input, signal)),
+    selectModel: (input: RunReference): Promise<SelectionResult> =>
+      withHeartbeat(({ signal }) => selectModel(connection, input, signal)),
+  };
+}

@@ -1,0 +1,38 @@
+import type { AlsConfiguration } from '../../config/settings.ts';
+import type { Db } from '../../database/connect.ts';
+import type { Promotions } from '../../database/types/index.ts';
+import type { StageResult } from '../support/stage.ts';
+
+/** Stage under which the night's decision is kept; publishing and the run log read it there. */
+export const SELECTION_STAGE = 'select';
+
+/** The decision of a night about the champion. */
+export interface SelectionResult extends StageResult {
+  decision: Promotions['decision'];
+  /** Whether the night goes on to refit and publish. */
+  serve: boolean;
+  /** The configuration decided for. */
+  configuration: string;
+  parameters: AlsConfiguration;
+  modelVersion: string;
+  /** The champion so far. */
+  from: string | null;
+  /** The decision in words. */
+  reason: string;
+  numbers: Record<string, number | null>;
+  note: string;
+}
+
+/** The decision of a run. */
+export async function readSelection(db: Db, run: number): Promise<SelectionResult> {
+  const { result } = await db
+    .selectFrom('pipeline.stages')
+    .select('result')
+    .where('run', '=', run)
+    .where('stage', '=', SELECTION_STAGE)
+    .where('status', '=', 'done')
+    .executeTakeFirstOrThrow(
+      () => new Error(`run ${run} has no decision: stage ${SELECTION_STAGE} is not done`),
+    );
+  return result as SelectionResult;
+}

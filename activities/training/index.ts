@@ -1,0 +1,66 @@
+import { withHeartbeat } from '../support/with-heartbeat.ts';
+import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
+import { type StageResult, runStage } from '../support/stage.ts';
+import { splitRatings } from '../../recommender/index.ts';
+import { checksumTriples } from './checksum.ts';
+import { type EvaluateTwinInput, type TwinResult, evaluateTwin } from './evaluate-twin.ts';
+import { loadSnapshot } from './model-input.ts';
+import { type RefitResult, refitModel } from './refit-model.ts';
+
+export type { EvaluateTwinInput, TwinResult } from './evaluate-twin.ts';
+export type { RefitResult } from './refit-model.ts';
+
+export interface SplitResult extends StageResult {
+  train: number;
+  holdout: number;
+  note: string;
+}
+
+export type TrainingActivities = ReturnType<typeof createTrainingActivities>;
+
+/** The model input, evaluation twins and the model to be served. */
+export function createTrainingActivities(dependencies: ActivityDependencies) {
+  const { connection } = dependencies;
+  return {
+    /** Counts and checksums the stable split of the run's snapshot. */
+    splitHoldout: ({ run }: RunReference): Promise<SplitResult> =>
+      withHeartbeat(({ signal }) =>
+        runStage(connection, { run, stage: 'split', signal }, async (attempt) => {
+          const { settings } = await loadRun(connection.db, run);
+          const seed = settings.evaluation.holdoutSeed;
+          const snapshot = await loadSnapshot(connection, run, signal);
+          const { train, holdout } = splitRatings(snapshot, seed);
+          return attempt.finish(async ({ db }) => {
+            await db
+              .insertInto('gold.splits')
+              .values({
+                run,
+                seed,
+                ratings: snapshot.users.length,
+                train: train.users.length,
+                holdout: holdout.users.length,
+                users: new Set(snapshot.users).size,
+                movies: new Set(snapshot.items).size,
+                train_checksum: checksumTriples(train),
+                holdout_checksum: checksumTriples(holdout),
+              })
+              .execute();
+            return {
+              rows: snapshot.users.length,
+              train: train.users.length,
+              holdout: holdout.users.length,
+              note: `${train.users.length.toLocaleString('en')} train, ${holdout.users.length.toLocaleString('en')} holdout`,
+            };
+          });
+        }),
+      ),
+
+    /** Trains a configuration on the train part only and measures it on the holdout. */
+    evaluateTwin: (input: EvaluateTwinInput): Promise<TwinResult> =>
+      withHeartbeat((heartbeat) => evaluateTwin(dependencies, input, heartbeat)),
+
+    /** Trains the chosen configuration on the whole snapshot: the model version to be served. */
+    refitModel: (input: RunReference): Promise<RefitResult> =>
+      withHeartbeat((heartbeat) => refitModel(dependencies, input, heartbeat)),
+  };
+}

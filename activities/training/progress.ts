@@ -1,0 +1,11 @@
+import type { Configuration, IterationProgress } from '../../recommender/index.ts';
+import type { Heartbeat } from '../support/with-heartbeat.ts';
+
+/** Turns the trainer's iterations into heartbeat progress. */
+export function reportIterations(
+  report: Heartbeat['report'],
+  configuration: Configuration,
+): (progress: IterationProgress) => void {
+  const total = 'iterations' in configuration ? configuration.iterations : undefined;
+  return ({ iteration }) => report({ step: 'training, iteration', done: iteration, total });
+}

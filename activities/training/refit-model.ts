@@ -1,0 +1,65 @@
+import { sql } from 'kysely';
+import { copyIn } from '../../database/copy.ts';
+import { encodeFactorRows } from '../../database/copy-binary.ts';
+import type { Session } from '../../database/session.ts';
+import { attachPartition, createDetachedPartition, partitionName } from '../../database/versions.ts';
+import { type Model, buildRatingMatrix, trainModel } from '../../recommender/index.ts';
+import { readSelection } from '../selection/result.ts';
+import type { ActivityDependencies, RunReference } from '../support/run.ts';
+import { type StageResult, runStage } from '../support/stage.ts';
+import type { Heartbeat } from '../support/with-heartbeat.ts';
+import { loadSnapshot } from './model-input.ts';
+import { reportIterations } from './progress.ts';
+
+export interface RefitResult extends StageResult {
+  modelVersion: string;
+  note: string;
+}
+
+/** Trains the configuration that selection decided for on the whole snapshot and stores its factors. */
+export function refitModel(
+  { connection, threads }: ActivityDependencies,
+  { run }: RunReference,
+  { signal, report }: Heartbeat,
+): Promise<RefitResult> {
+  return runStage(connection, { run, stage: 'refit', signal }, async (attempt) => {
+    const { parameters, modelVersion } = await readSelection(connection.db, run);
+    report({ step: 'loading the snapshot' });
+    const matrix = await buildRatingMatrix(await loadSnapshot(connection, run, signal));
+    const model = await trainModel(matrix, parameters, {
+      threads,
+      signal,
+      onIteration: reportIterations(report, parameters),
+    });
+    report({ step: 'storing the factors' });
+    return attempt.finish(async (session) => {
+      await storeFactors(session, run, 'store.user_factors', model.userIds, model.userFactors, model);
+      await storeFactors(session, run, 'store.item_factors', model.itemIds, model.itemFactors, model);
+      await session.db
+        .updateTable('models.metadata')
+        .set({ trained_at: sql`clock_timestamp()` })
+        .where('run', '=', run)
+        .execute();
+      const rows = model.userIds.length + model.itemIds.length;
+      return { rows, modelVersion, note: modelVersion };
+    });
+  });
+}
+
+async function storeFactors(
+  { db, client }: Session,
+  run: number,
+  table: 'store.user_factors' | 'store.item_factors',
+  ids: Int32Array,
+  factors: Float32Array,
+  { rank }: Model,
+): Promise<void> {
+  await createDetachedPartition(db, table, run);
+  const id = table === 'store.user_factors' ? 'user_id' : 'movie_id';
+  await copyIn(
+    client,
+    { table: partitionName(table, run), columns: ['run', id, 'factors'], options: 'format binary' },
+    encodeFactorRows(run, ids, factors, rank),
+  );
+  await attachPartition(db, table, run);
+}

@@ -1,0 +1,55 @@
+/** The process's configuration from its environment, validated once at the edge and passed down. */
+
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { UsageError } from './settings.ts';
+
+const milliseconds = z.string().regex(/^\d+(ms|s|m)$/, 'expected a duration such as 500ms, 10s or 5m');
+
+export const environmentSchema = z.object({
+  /** The pipeline's own database. */
+  DATABASE_URL: z.url({
+    protocol: /^postgres(ql)?$/,
+    error: 'expected postgresql://user@host:port/database',
+  }),
+  /** Where the ratings are read from; the same database unless set. */
+  SOURCE_DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/, error: 'expected postgresql://user@host:port/database' })
+    .optional(),
+  /** Threads of one numeric activity. */
+  NIGHTJAR_THREADS: z.coerce.number().int().min(1).max(64).default(availableParallelism()),
+  /** Numeric activities at a time. One, because one already takes every processor. */
+  NIGHTJAR_TRAINING_SLOTS: z.coerce.number().int().min(1).default(1),
+  /** Other activities at a time: the widest stage of the night has four. */
+  NIGHTJAR_ACTIVITY_SLOTS: z.coerce.number().int().min(1).default(8),
+  /**
+   * Connections to the pipeline's database: one for each activity slot, one more for each parallel reader of
+   * ingestion, and one by which a statement is cancelled.
+   */
+  NIGHTJAR_POOL_SIZE: z.coerce.number().int().min(4).default(16),
+  /** How long activities may go on after SIGTERM before they are cancelled, and then before the process ends. */
+  NIGHTJAR_SHUTDOWN_GRACE: milliseconds.default('5s'),
+  NIGHTJAR_SHUTDOWN_FORCE: milliseconds.default('15s'),
+  /** What the ledger and the models' metadata say computed them; the commit where there is one. */
+  NIGHTJAR_CODE_VERSION: z.string().optional(),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+
+export type Environment = z.infer<typeof environmentSchema>;
+
+/**
+ * Reads and validates the environment; an empty variable counts as unset.
+ * @throws UsageError that names the variable and what was wrong, never its value
+ */
+export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environment {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = environmentSchema.safeParse(set);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const name = String(issue.path[0]);
+  throw new UsageError(
+    name in set
+      ? `${name}: ${issue.message}`
+      : `${name} is not set; docs/configuration.md lists all variables`,
+  );
+}

@@ -1,0 +1,154 @@
+/**
+ * PostgreSQL's binary COPY format for columns of fixed width, straight from and into typed arrays.
+ * Format: https://www.postgresql.org/docs/current/sql-copy.html (File Formats, Binary Format).
+ */
+
+import type { Readable } from 'node:stream';
+
+export type FixedType = 'int4' | 'float4';
+
+const SIGNATURE_BYTES = 11;
+/** Signature, flags and the length of an extension that no server sends. */
+const HEADER_BYTES = SIGNATURE_BYTES + 8;
+const FLOAT4_OID = 700;
+/** Dimensions, null flag, element type, length, lower bound. */
+const ARRAY_HEADER_BYTES = 20;
+/** Large enough that the cost of a chunk vanishes, small enough to keep the socket's buffers in cache. */
+const CHUNK_BYTES = 1 << 18;
+
+/**
+ * Reads `rows` rows of 4-byte columns, none null, from a binary COPY.
+ * @throws where the stream holds another number of rows or another layout
+ */
+export async function readFixedColumns(
+  stream: Readable,
+  types: readonly FixedType[],
+  rows: number,
+): Promise<(Int32Array | Float32Array)[]> {
+  const columns = types.map((type) => (type === 'int4' ? new Int32Array(rows) : new Float32Array(rows)));
+  const tupleBytes = 2 + types.length * 8;
+  let row = 0;
+  let rest: Buffer = Buffer.alloc(0);
+  let headerSeen = false;
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    let at = 0;
+    if (!headerSeen) {
+      if (bytes.length < HEADER_BYTES) {
+        rest = bytes;
+        continue;
+      }
+      at = HEADER_BYTES;
+      headerSeen = true;
+    }
+    while (at + tupleBytes <= bytes.length) {
+      if (bytes.readInt16BE(at) !== types.length)
+        throw new Error('binary COPY: unexpected number of columns');
+      if (row === rows) throw new Error(`binary COPY: more than the ${rows} rows that were expected`);
+      for (let column = 0; column < types.length; column++) {
+        const field = at + 2 + column * 8;
+        if (bytes.readInt32BE(field) !== 4)
+          throw new Error('binary COPY: a null or a column that is not 4 bytes');
+        columns[column][row] =
+          types[column] === 'int4' ? bytes.readInt32BE(field + 4) : bytes.readFloatBE(field + 4);
+      }
+      row++;
+      at += tupleBytes;
+    }
+    rest = bytes.subarray(at);
+  }
+  if (row !== rows) throw new Error(`binary COPY: ${row} rows came, ${rows} were expected`);
+  return columns;
+}
+
+/**
+ * Encodes rows of (run, id, real[]) for a binary COPY into a table of factors.
+ * @param ids one a row; @param factors row-major, `rank` values a row
+ */
+export function* encodeFactorRows(
+  run: number,
+  ids: Int32Array,
+  factors: Float32Array,
+  rank: number,
+): Generator<Buffer> {
+  yield encodeHeader();
+  const rowBytes = 2 + 8 + 8 + 4 + ARRAY_HEADER_BYTES + rank * 8;
+  const rowsPerChunk = Math.max(1, Math.floor(CHUNK_BYTES / rowBytes));
+  for (let first = 0; first < ids.length; first += rowsPerChunk) {
+    const last = Math.min(ids.length, first + rowsPerChunk);
+    const chunk = Buffer.allocUnsafe((last - first) * rowBytes);
+    let at = 0;
+    for (let row = first; row < last; row++) {
+      at = chunk.writeInt16BE(3, at);
+      at = writeInt4Field(chunk, run, at);
+      at = writeInt4Field(chunk, ids[row], at);
+      at = chunk.writeInt32BE(ARRAY_HEADER_BYTES + rank * 8, at);
+      at = chunk.writeInt32BE(1, at);
+      at = chunk.writeInt32BE(0, at);
+      at = chunk.writeInt32BE(FLOAT4_OID, at);
+      at = chunk.writeInt32BE(rank, at);
+      at = chunk.writeInt32BE(1, at);
+      for (let dimension = 0; dimension < rank; dimension++) {
+        at = chunk.writeInt32BE(4, at);
+        at = chunk.writeFloatBE(factors[row * rank + dimension], at);
+      }
+    }
+    yield chunk;
+  }
+  yield encodeTrailer();
+}
+
+/** A type of 4 or 8 bytes as `encodeRows` writes it; `smallint` is 2. */
+export type WireType = 'int2' | 'int4' | 'float8';
+
+const WIRE_BYTES = { int2: 2, int4: 4, float8: 8 } as const;
+
+/**
+ * Encodes rows of fixed-width columns for a binary COPY.
+ * @param value gives the value of a column in a row; NaN is written as null
+ */
+export function* encodeRows(
+  types: readonly WireType[],
+  rows: number,
+  value: (row: number, column: number) => number,
+): Generator<Buffer> {
+  yield encodeHeader();
+  const rowBytes = 2 + types.reduce((sum, type) => sum + 4 + WIRE_BYTES[type], 0);
+  const rowsPerChunk = Math.max(1, Math.floor(CHUNK_BYTES / rowBytes));
+  for (let first = 0; first < rows; first += rowsPerChunk) {
+    const last = Math.min(rows, first + rowsPerChunk);
+    const chunk = Buffer.allocUnsafe((last - first) * rowBytes);
+    let at = 0;
+    for (let row = first; row < last; row++) {
+      at = chunk.writeInt16BE(types.length, at);
+      for (let column = 0; column < types.length; column++) {
+        at = writeField(chunk, types[column], value(row, column), at);
+      }
+    }
+    yield chunk.subarray(0, at);
+  }
+  yield encodeTrailer();
+}
+
+function writeField(chunk: Buffer, type: WireType, value: number, at: number): number {
+  if (Number.isNaN(value)) return chunk.writeInt32BE(-1, at);
+  at = chunk.writeInt32BE(WIRE_BYTES[type], at);
+  if (type === 'int2') return chunk.writeInt16BE(value, at);
+  return type === 'int4' ? chunk.writeInt32BE(value, at) : chunk.writeDoubleBE(value, at);
+}
+
+function writeInt4Field(chunk: Buffer, value: number, at: number): number {
+  return chunk.writeInt32BE(value, chunk.writeInt32BE(4, at));
+}
+
+function encodeHeader(): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.write('PGCOPY\n\xff\r\n\0', 'latin1');
+  return header;
+}
+
+function encodeTrailer(): Buffer {
+  const trailer = Buffer.alloc(2);
+  trailer.writeInt16BE(-1);
+  return trailer;
+}

@@ -1,0 +1,98 @@
+import type { AlsIteration, AlsTask } from './als.ts';
+import type { AlsConfiguration, Configuration } from './configuration.ts';
+import type { Model } from './model.ts';
+import { createRandom } from './random.ts';
+import type { RatingMatrix } from './ratings.ts';
+import { runThreads } from './threads/pool.ts';
+
+export interface IterationProgress extends AlsIteration {
+  /** Since the training began. */
+  seconds: number;
+}
+
+export interface TrainOptions {
+  threads: number;
+  signal?: AbortSignal;
+  onIteration?: (progress: IterationProgress) => void;
+}
+
+/**
+ * Trains a configuration. The same ratings and seed give the same factors to the bit, whatever the number of
+ * threads, on any machine.
+ * @throws where a factor is not finite, or the signal's reason
+ */
+export async function trainModel(
+  matrix: RatingMatrix,
+  configuration: Configuration,
+  options: TrainOptions,
+): Promise<Model> {
+  const model =
+    configuration.family === 'popular'
+      ? popularModel(matrix, configuration)
+      : await trainAls(matrix, configuration, options);
+  for (const factors of [model.userFactors, model.itemFactors]) {
+    if (!factors.every(Number.isFinite)) {
+      throw new Error(`training of ${configuration.family} gave a factor that is not finite`);
+    }
+  }
+  return model;
+}
+
+/** Rank 1: every user's factor is 1, an item's is its number of ratings. */
+function popularModel({ userIds, itemIds, byItem }: RatingMatrix, configuration: Configuration): Model {
+  return {
+    configuration,
+    rank: 1,
+    userIds,
+    itemIds,
+    userFactors: new Float32Array(userIds.length).fill(1),
+    itemFactors: Float32Array.from(itemIds, (_, item) => byItem.starts[item + 1] - byItem.starts[item]),
+  };
+}
+
+async function trainAls(
+  matrix: RatingMatrix,
+  configuration: AlsConfiguration,
+  { threads, signal, onIteration }: TrainOptions,
+): Promise<Model> {
+  const { userIds, itemIds } = matrix;
+  const { rank, iterations, regularization, seed } = configuration;
+  const task: AlsTask = {
+    matrix,
+    rank,
+    iterations,
+    regularization,
+    userFactors: new Float32Array(new SharedArrayBuffer(userIds.length * rank * 4)),
+    itemFactors: initialFactors(itemIds.length, rank, seed),
+    userObjective: new Float64Array(new SharedArrayBuffer(userIds.length * 8)),
+    itemObjective: new Float64Array(new SharedArrayBuffer(itemIds.length * 8)),
+  };
+  const started = performance.now();
+  await runThreads('als', task, {
+    threads,
+    signal,
+    onProgress: (iteration: AlsIteration) =>
+      onIteration?.({ ...iteration, seconds: (performance.now() - started) / 1000 }),
+  });
+  const { userFactors, itemFactors } = task;
+  return { configuration, rank, userIds, itemIds, userFactors, itemFactors };
+}
+
+/**
+ * Rows of unit length with positive entries: ratings are positive, so the first half-step starts near their mean.
+ * Of the starts that were tried it has the lowest holdout error after ten iterations; see docs/measurements.md.
+ */
+function initialFactors(rows: number, rank: number, seed: number): Float32Array {
+  const factors = new Float32Array(new SharedArrayBuffer(rows * rank * 4));
+  const random = createRandom(seed);
+  const row = new Float64Array(rank);
+  for (let at = 0; at < rows; at++) {
+    let norm = 0;
+    for (let i = 0; i < rank; i++) {
+      row[i] = (random() + 1) / 2 ** 32;
+      norm += row[i] * row[i];
+    }
+    for (let i = 0; i < rank; i++) factors[at * rank + i] = row[i] / Math.sqrt(norm);
+  }
+  return factors;
+}

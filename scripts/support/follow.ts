@@ -1,0 +1,94 @@
+import type { WorkflowHandle } from '@temporalio/client';
+import { createLogUpdate } from 'log-update';
+import pc from 'picocolors';
+import { type NightProgress, PROGRESS_QUERY, type StageLine } from '../../workflows/contracts.ts';
+
+/** Often enough to feel live; each look costs the server a query and a describe. */
+const LOOK_MILLISECONDS = 400;
+
+/**
+ * Shows the stages of a workflow until it ends and returns its result: a table that redraws on a terminal, a
+ * line for each stage that ends elsewhere. `signal` stops looking; the workflow goes on.
+ */
+export async function followNight<Result>(
+  handle: WorkflowHandle & { result(): Promise<Result> },
+  options: { stream: NodeJS.WriteStream; signal?: AbortSignal },
+): Promise<Result> {
+  const show = options.stream.isTTY ? createTable(options.stream) : createLines(options.stream);
+  let over = false;
+  const result = handle.result().finally(() => (over = true));
+  // Whoever awaits the result below sees the error; until then it is not unhandled.
+  const settled = result.then(
+    () => undefined,
+    () => undefined,
+  );
+  const started = Date.now();
+  while (!over) {
+    options.signal?.throwIfAborted();
+    await tellOf(handle, show, started);
+    await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS))]);
+  }
+  await tellOf(handle, show, started);
+  show.done();
+  return result;
+}
+
+interface Look extends NightProgress {
+  /** What attempts before the present ones failed with. */
+  troubles: string[];
+  seconds: number;
+}
+
+async function tellOf(handle: WorkflowHandle, show: Display, started: number): Promise<void> {
+  try {
+    const progress = await handle.query<NightProgress>(PROGRESS_QUERY);
+    const { raw } = await handle.describe();
+    const troubles = (raw.pendingActivities ?? []).flatMap(({ attempt, lastFailure }) =>
+      (attempt ?? 1) > 1 && lastFailure?.message ? [`attempt ${attempt}: ${lastFailure.message}`] : [],
+    );
+    show.update({ ...progress, troubles, seconds: (Date.now() - started) / 1000 });
+  } catch {
+    // No worker has taken the workflow yet, or the server is restarting: the next look may tell.
+  }
+}
+
+interface Display {
+  update(look: Look): void;
+  done(): void;
+}
+
+const MARKS = { running: pc.yellow('…'), done: pc.green('✓'), failed: pc.red('✗') };
+
+function line({ stage, state, rows, seconds, note }: StageLine): string {
+  const count = rows === null ? '' : rows.toLocaleString('en');
+  const time = seconds === null ? '' : `${seconds.toFixed(1)} s`;
+  return `${MARKS[state]} ${stage.padEnd(16)} ${count.padStart(12)} ${time.padStart(8)}  ${pc.dim(note ?? '')}`.trimEnd();
+}
+
+function createTable(stream: NodeJS.WriteStream): Display {
+  const draw = createLogUpdate(stream);
+  return {
+    update: ({ run, asOf, stages, troubles, seconds }) => {
+      const head = run === null ? 'waiting for a place in the ledger' : `run ${run}, as-of ${asOf}`;
+      draw([`${pc.bold(head)}  ${seconds.toFixed(0)} s`, ...stages.map(line), ...troubles.map(pc.yellow)].join('\n'));
+    },
+    done: () => draw.done(),
+  };
+}
+
+function createLines(stream: NodeJS.WriteStream): Display {
+  const told = new Set<string>();
+  const tell = (text: string): void => {
+    if (told.has(text)) return;
+    told.add(text);
+    stream.write(`${text}\n`);
+  };
+  return {
+    update: ({ run, asOf, stages, troubles }) => {
+      if (run !== null) tell(`run ${run}, as-of ${asOf}`);
+      for (const stage of stages) if (stage.state !== 'running') tell(line(stage));
+      troubles.forEach(tell);
+    },
+    done: () => undefined,
+  };
+}

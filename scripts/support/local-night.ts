@@ -1,0 +1,65 @@
+import type { Writable } from 'node:stream';
+import { connect } from '../../database/connect.ts';
+import { migrateToLatest } from '../../database/migrate.ts';
+import { type Stack, startStack } from '../../stack/index.ts';
+import { type TemporalClient, connectTemporal, temporalTarget } from '../../temporal/connect.ts';
+import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
+import { type WorkerProcess, startWorkerProcess } from './worker-process.ts';
+
+/** Servers, a worker and a client on this machine. */
+export interface LocalStack {
+  stack: Stack;
+  databaseUrl: string;
+  temporal: TemporalClient;
+  /** Null where we attached to a stack that has its own. */
+  worker: WorkerProcess | null;
+  stop(): Promise<void>;
+}
+
+/**
+ * Brings up what a night needs: the servers that the environment does not name, the schema, and a worker.
+ * What was started is stopped again where a later step fails.
+ */
+export async function startLocalStack(log: (line: string) => void): Promise<LocalStack> {
+  const stack = await startStack({ log });
+  let worker: WorkerProcess | null = null;
+  let temporal: TemporalClient | null = null;
+  const stop = async (): Promise<void> => {
+    await temporal?.close();
+    await worker?.stop();
+    await stack.stop();
+  };
+  try {
+    const { databaseUrl, temporalAddress, temporalNamespace } = stack;
+    if (databaseUrl === null || temporalAddress === null) throw new Error('the stack came up without its servers');
+    await migrate(databaseUrl);
+    temporal = await connectTemporal(
+      temporalTarget({ ...process.env, TEMPORAL_ADDRESS: temporalAddress, TEMPORAL_NAMESPACE: temporalNamespace }),
+    );
+    await registerSearchAttributes(temporal.connection, temporalNamespace);
+    if (!stack.attached) {
+      worker = await startWorkerProcess(stack.logDirectory, {
+        databaseUrl,
+        temporalAddress,
+        namespace: temporalNamespace,
+      });
+    }
+    return { stack, databaseUrl, temporal, worker, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function migrate(url: string): Promise<void> {
+  const connection = connect({ url, applicationName: 'nightjar-migrate', max: 1 });
+  try {
+    await migrateToLatest(connection.db);
+  } finally {
+    await connection.close();
+  }
+}
+
+export function writeLine(stream: Writable): (line: string) => void {
+  return (line) => void stream.write(`${line}\n`);
+}

@@ -1,0 +1,216 @@
+/** PostgreSQL and the Temporal server with its UI on one machine, where the environment names no real ones. */
+
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import getPort from 'get-port';
+import pg from 'pg';
+import { type Keeper, startKeeper } from './keeper-client.ts';
+import { STATE_DIRECTORY, chooseStateDirectory, findPostgres, postgresUser } from './places.ts';
+import { awaitPostgres, initialise, postgresService } from './postgres.ts';
+import {
+  type StackState,
+  isKept,
+  readState,
+  removeStateFile,
+  stopLeftovers,
+  withStartLock,
+  writeState,
+} from './state.ts';
+import { NAMESPACE, awaitTemporal, checkTemporal, temporalService } from './temporal.ts';
+import { findTemporal } from './temporal-cli.ts';
+
+export { removeState } from './reset.ts';
+export { whenOrphaned } from './processes.ts';
+
+export interface StackOptions {
+  /** `.nightjar` of the clone by default. */
+  stateDirectory?: string;
+  /** Which servers to bring up; both by default. */
+  postgres?: boolean;
+  temporal?: boolean;
+  /** A stack for tests: in a temporary folder, without flushes, gone afterwards. */
+  ephemeral?: boolean;
+  env?: NodeJS.ProcessEnv;
+  log: (line: string) => void;
+}
+
+export interface Stack {
+  databaseUrl: string | null;
+  temporalAddress: string | null;
+  temporalNamespace: string;
+  uiUrl: string | null;
+  stateDirectory: string;
+  logDirectory: string;
+  /** A stack that another process keeps: it stays up when we stop. */
+  attached: boolean;
+  /** Rejects when a server that we started ends by itself. */
+  lost: Promise<never>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Brings up the servers that the environment does not name (`DATABASE_URL`, `TEMPORAL_ADDRESS`), or attaches to
+ * a stack of the same folder that runs already. They stop with this process, however it ends.
+ * @throws with one sentence that says what was tried and where to look
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { log, env = process.env, ephemeral = false } = options;
+  const named = { databaseUrl: env.DATABASE_URL || null, temporalAddress: env.TEMPORAL_ADDRESS || null };
+  const wants = {
+    postgres: (options.postgres ?? true) && named.databaseUrl === null,
+    temporal: (options.temporal ?? true) && named.temporalAddress === null,
+  };
+  if (named.databaseUrl !== null && (options.postgres ?? true)) await checkPostgres(named.databaseUrl);
+  if (named.temporalAddress !== null && (options.temporal ?? true))
+    await checkTemporal(named.temporalAddress);
+
+  const user = wants.postgres ? postgresUser() : null;
+  const stateDirectory = chooseStateDirectory(
+    options.stateDirectory ?? (ephemeral ? temporaryDirectory() : STATE_DIRECTORY),
+    user,
+    log,
+  );
+  const logDirectory = join(stateDirectory, 'logs');
+  mkdirSync(logDirectory, { recursive: true });
+  const base = {
+    ...named,
+    temporalNamespace: env.TEMPORAL_NAMESPACE || NAMESPACE,
+    uiUrl: env.TEMPORAL_UI_URL || null,
+    stateDirectory,
+    logDirectory,
+  };
+  if (!wants.postgres && !wants.temporal) {
+    return { ...base, attached: false, lost: never(), stop: () => Promise.resolve() };
+  }
+
+  return withStartLock(stateDirectory, async () => {
+    const other = readState(stateDirectory);
+    if (other !== null && isKept(other)) {
+      if (
+        (wants.postgres && other.databaseUrl === null) ||
+        (wants.temporal && other.temporalAddress === null)
+      ) {
+        throw new Error(
+          `a stack without all that is needed runs in ${stateDirectory} (process ${other.keeper}); stop it first`,
+        );
+      }
+      log(`using the stack that runs already (process ${other.keeper})`);
+      return {
+        ...base,
+        databaseUrl: named.databaseUrl ?? other.databaseUrl,
+        temporalAddress: named.temporalAddress ?? other.temporalAddress,
+        uiUrl: base.uiUrl ?? other.uiUrl,
+        attached: true,
+        lost: never(),
+        stop: () => Promise.resolve(),
+      };
+    }
+    await stopLeftovers(stateDirectory, log);
+    const keeper = startKeeper(logDirectory);
+    const state: StackState = {
+      keeper: keeper.pid,
+      services: [],
+      databaseUrl: null,
+      temporalAddress: null,
+      uiUrl: null,
+    };
+    const stop = async (): Promise<void> => {
+      await keeper.stop();
+      removeStateFile(stateDirectory);
+      if (ephemeral) rmSync(stateDirectory, { recursive: true, force: true });
+    };
+    try {
+      await Promise.all([
+        wants.postgres
+          ? bringUpPostgres(keeper, state, { stateDirectory, logDirectory, user, ephemeral })
+          : null,
+        wants.temporal ? bringUpTemporal(keeper, state, { stateDirectory, logDirectory, env, log }) : null,
+      ]);
+      writeState(stateDirectory, state);
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+    return {
+      ...base,
+      databaseUrl: named.databaseUrl ?? state.databaseUrl,
+      temporalAddress: named.temporalAddress ?? state.temporalAddress,
+      uiUrl: base.uiUrl ?? state.uiUrl,
+      attached: false,
+      lost: keeper.lost,
+      stop,
+    };
+  });
+}
+
+async function bringUpPostgres(
+  keeper: Keeper,
+  state: StackState,
+  options: {
+    stateDirectory: string;
+    logDirectory: string;
+    user: ReturnType<typeof postgresUser>;
+    ephemeral: boolean;
+  },
+): Promise<void> {
+  const { stateDirectory, user } = options;
+  const directory = join(stateDirectory, 'postgres');
+  const binaries = await findPostgres(stateDirectory, user);
+  initialise(directory, binaries, user);
+  const port = await getPort({ port: 5432, host: '127.0.0.1' });
+  const pid = await keeper.start(postgresService({ ...options, directory, binaries, port }));
+  state.services.push({ name: 'postgres', pid });
+  writeState(stateDirectory, state);
+  state.databaseUrl = await awaitPostgres(port, keeper.lost);
+}
+
+async function bringUpTemporal(
+  keeper: Keeper,
+  state: StackState,
+  options: {
+    stateDirectory: string;
+    logDirectory: string;
+    env: NodeJS.ProcessEnv;
+    log: (line: string) => void;
+  },
+): Promise<void> {
+  const { stateDirectory, env, log } = options;
+  const command = await findTemporal(env, log);
+  const port = await getPort({ port: 7233, host: '127.0.0.1' });
+  const uiPort = await getPort({ port: 8233, host: '127.0.0.1' });
+  const pid = await keeper.start(temporalService({ ...options, command, port, uiPort }));
+  state.services.push({ name: 'temporal', pid });
+  writeState(stateDirectory, state);
+  await awaitTemporal(`127.0.0.1:${port}`, keeper.lost);
+  state.temporalAddress = `127.0.0.1:${port}`;
+  state.uiUrl = `http://127.0.0.1:${uiPort}`;
+}
+
+/** Fails fast where a named database does not answer; its URL may hold a password and is not shown. */
+async function checkPostgres(url: string): Promise<void> {
+  let where = 'a URL that cannot be parsed';
+  try {
+    const { hostname, port, pathname } = new URL(url);
+    where = `${hostname}:${port || 5432}${pathname}`;
+    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+    client.on('error', () => undefined);
+    await client.connect();
+    await client.end();
+  } catch (error) {
+    const why =
+      error instanceof Error ? error.message || (error as NodeJS.ErrnoException).code : String(error);
+    throw new Error(`DATABASE_URL names ${where}, which does not answer: ${why}`, { cause: error });
+  }
+}
+
+/** Open to PostgreSQL's own user, which is not the one that runs us as root. */
+function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'nightjar-stack-'));
+  chmodSync(directory, 0o755);
+  return directory;
+}
+
+function never(): Promise<never> {
+  return new Promise<never>(() => undefined);
+}

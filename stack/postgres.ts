@@ -1,0 +1,115 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { Service } from './keeper-protocol.ts';
+import type { PostgresBinaries, UnprivilegedUser } from './places.ts';
+
+export const ROLE = 'nightjar';
+
+/** Each with its reason; the rest is PostgreSQL's default. */
+const SETTINGS: Record<string, string> = {
+  // Loopback only, and every local user is trusted: a development stack, whose printed URL works as it is.
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  timezone: 'UTC',
+  log_timezone: 'UTC',
+  // A quarter of a small laptop's memory at most; the operating system's cache does the rest.
+  shared_buffers: '512MB',
+  // Hash and sort of 25 million ratings in few passes; the night runs at most four such statements at a time.
+  work_mem: '128MB',
+  maintenance_work_mem: '512MB',
+  // Nobody replicates a development stack; then COPY and CREATE TABLE AS into new tables need no WAL.
+  wal_level: 'minimal',
+  max_wal_senders: '0',
+  // No checkpoint in the middle of a load.
+  max_wal_size: '4GB',
+  checkpoint_timeout: '15min',
+  // Compiling a plan costs more than it gives on statements of seconds.
+  jit: 'off',
+  max_connections: '100',
+};
+
+/** For tests: what a crash would cost does not matter, the time of a flush does. */
+const EPHEMERAL: Record<string, string> = {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+};
+
+/** Creates the data directory where there is none; a creation that was interrupted leaves nothing behind. */
+export function initialise(
+  directory: string,
+  { initdb }: PostgresBinaries,
+  user: UnprivilegedUser | null,
+): void {
+  const data = join(directory, 'data');
+  if (existsSync(data)) return;
+  const partial = join(directory, 'data.partial');
+  rmSync(partial, { recursive: true, force: true });
+  const { status, stderr, error } = spawnSync(
+    initdb,
+    ['-D', partial, '-U', ROLE, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'],
+    { ...user, cwd: directory, encoding: 'utf8' },
+  );
+  if (status !== 0) throw new Error(`initdb failed in ${partial}: ${error?.message ?? stderr.trim()}`);
+  chmodSync(partial, 0o700);
+  renameSync(partial, data);
+}
+
+export function postgresService(options: {
+  directory: string;
+  logDirectory: string;
+  binaries: PostgresBinaries;
+  user: UnprivilegedUser | null;
+  port: number;
+  ephemeral: boolean;
+}): Service {
+  const { directory, binaries, user, port, ephemeral } = options;
+  const settings = { ...SETTINGS, ...(ephemeral ? EPHEMERAL : {}), port: String(port) };
+  return {
+    name: 'postgres',
+    command: binaries.postgres,
+    args: [
+      '-D',
+      join(directory, 'data'),
+      ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    ],
+    user,
+    cwd: directory,
+    logFile: join(options.logDirectory, 'postgres.log'),
+  };
+}
+
+/** Waits until the server takes connections, and creates our database where it is missing. */
+export async function awaitPostgres(port: number, lost: Promise<never>): Promise<string> {
+  const server = `postgresql://${ROLE}@127.0.0.1:${port}`;
+  const client = await Promise.race([firstConnection(`${server}/postgres`), lost]);
+  try {
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [ROLE]);
+    if (rowCount === 0) await client.query(`create database ${ROLE}`);
+  } finally {
+    await client.end();
+  }
+  return `${server}/${ROLE}`;
+}
+
+/** Recovery after a crash may take a while; a start without one takes a fraction of a second. */
+const START_MILLISECONDS = 60_000;
+
+async function firstConnection(url: string): Promise<pg.Client> {
+  const deadline = Date.now() + START_MILLISECONDS;
+  for (;;) {
+    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+    // A backend that dies later is reported by the query that needed it.
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}

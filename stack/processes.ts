@@ -1,0 +1,47 @@
+import { execFileSync } from 'node:child_process';
+import { signalsOf, type Service } from './keeper-protocol.ts';
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** The command line of a process, empty where it is gone: a number may belong to somebody else by now. */
+export function commandLine(pid: number): string {
+  try {
+    return execFileSync('ps', ['-o', 'args=', '-p', String(pid)], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).toString();
+  } catch {
+    return '';
+  }
+}
+
+/** Stops a service by its process id, from polite to final. */
+export async function stopProcess(pid: number, name: Service['name']): Promise<void> {
+  for (const signal of signalsOf({ name })) {
+    if (!isAlive(pid)) return;
+    process.kill(pid, signal);
+    for (let waited = 0; waited < 4_000 && isAlive(pid); waited += 50) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+/**
+ * Calls back once when this process was left behind by the one that started it. (npm killed by SIGKILL leaves
+ * the script that it ran under another parent, with nobody to press Ctrl-C.)
+ */
+export function whenOrphaned(callback: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    callback();
+  }, 500);
+  timer.unref();
+}

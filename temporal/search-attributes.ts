@@ -1,0 +1,30 @@
+import type { Connection } from '@temporalio/client';
+import { temporal } from '@temporalio/proto';
+import { searchAttributes } from '../workflows/search-attributes.ts';
+
+const { IndexedValueType } = temporal.api.enums.v1;
+
+/**
+ * Registers our search attributes where they are missing; without them no workflow could be started. Adding a
+ * name again with another type succeeds in silence and changes nothing, so existing ones are compared.
+ * @throws where one exists with another type
+ */
+export async function registerSearchAttributes(connection: Connection, namespace: string): Promise<void> {
+  const wanted = Object.values(searchAttributes).map(({ name, type }) => ({
+    name,
+    type: IndexedValueType[`INDEXED_VALUE_TYPE_${type}`],
+  }));
+  const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
+  const clash = wanted.find(({ name, type }) => name in customAttributes && customAttributes[name] !== type);
+  if (clash !== undefined) {
+    throw new Error(
+      `search attribute ${clash.name} exists in namespace ${namespace} with type ${IndexedValueType[customAttributes[clash.name]]}, expected ${IndexedValueType[clash.type]}; remove it with: temporal operator search-attribute remove`,
+    );
+  }
+  const missing = wanted.filter(({ name }) => !(name in customAttributes));
+  if (missing.length === 0) return;
+  await connection.operatorService.addSearchAttributes({
+    namespace,
+    searchAttributes: Object.fromEntries(missing.map(({ name, type }) => [name, type])),
+  });
+}

@@ -1,0 +1,79 @@
+/** The worker process: configuration, connections, both queues' workers, shutdown. */
+
+import { NativeConnection } from '@temporalio/worker';
+import { codeVersion } from '../config/code-version.ts';
+import { readEnvironment } from '../config/environment.ts';
+import { UsageError } from '../config/settings.ts';
+import { connect, describeDatabase } from '../database/connect.ts';
+import { migrateToLatest } from '../database/migrate.ts';
+import { connectTemporal, temporalTarget } from '../temporal/connect.ts';
+import { registerSearchAttributes } from '../temporal/search-attributes.ts';
+import { createWorkers } from './create-workers.ts';
+import { createLogger, installRuntime } from './logging.ts';
+
+async function main(): Promise<void> {
+  const environment = readEnvironment();
+  const log = createLogger(environment.LOG_LEVEL);
+  installRuntime(log);
+
+  const onConnectionError = (err: Error): void => log.warn({ err }, 'a database connection broke');
+  const connection = connect({
+    url: environment.DATABASE_URL,
+    applicationName: 'nightjar-worker',
+    max: environment.NIGHTJAR_POOL_SIZE,
+    onConnectionError,
+  });
+  const source =
+    environment.SOURCE_DATABASE_URL === undefined
+      ? connection
+      : connect({
+          url: environment.SOURCE_DATABASE_URL,
+          applicationName: 'nightjar-worker',
+          onConnectionError,
+        });
+  const target = temporalTarget();
+  const client = await connectTemporal(target);
+  const native = await NativeConnection.connect(target.connectionOptions);
+  try {
+    const migrated = await migrateToLatest(connection.db);
+    await registerSearchAttributes(client.connection, target.namespace);
+    const version = codeVersion(environment.NIGHTJAR_CODE_VERSION);
+    const workers = await createWorkers({
+      connection: native,
+      namespace: target.namespace,
+      environment,
+      dependencies: { connection, source, threads: environment.NIGHTJAR_THREADS, codeVersion: version },
+    });
+    // 'disconnect' comes from a parent that died: nobody is left who would stop us.
+    for (const signal of ['SIGTERM', 'SIGINT', 'disconnect'] as const) {
+      process.on(signal, () => {
+        log.info({ signal }, 'draining');
+        workers.shutdown();
+      });
+    }
+    const running = workers.run();
+    log.info({ database: describeDatabase(environment.DATABASE_URL), version, migrated }, 'worker is ready');
+    // A parent that started us over IPC waits for this.
+    process.send?.('ready');
+    await running;
+    log.info('worker has drained');
+  } finally {
+    await native.close();
+    await client.close();
+    if (source !== connection) await source.close();
+    await connection.close();
+  }
+}
+
+main().then(
+  // The IPC channel to a parent would keep the process alive.
+  () => process.exit(0),
+  (error: unknown) => {
+    if (error instanceof UsageError) {
+      console.error(error.message);
+      process.exit(2);
+    }
+    console.error(error);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,57 @@
+/** What callers and workflows agree on: task queues, inputs, results, queries. */
+
+import type { AlsConfiguration } from '../config/settings.ts';
+import type { RunOutcome } from '../activities/monitoring/outcome.ts';
+
+/**
+ * `nightjar` runs workflows and everything that waits for PostgreSQL; `nightjar-training` runs numeric work
+ * with a slot count of its own, so that training scales by starting workers on other machines.
+ */
+export const TASK_QUEUES = { pipeline: 'nightjar', training: 'nightjar-training' } as const;
+
+export interface NightlyRequest {
+  /** ISO instant. Without it the schedule's nominal time, else the start time. */
+  asOf?: string;
+  /** Named set of defaults. */
+  profile: string;
+  /** `section.key=value` overrides of the profile. */
+  overrides?: string[];
+}
+
+/** The outcome that the run log keeps: what a night found, decided and published. */
+export type NightlyResult = RunOutcome;
+
+/** A child of the night works for a run that the parent has begun. */
+export interface RunRequest {
+  run: number;
+}
+
+/** An A/B test on the snapshot of a run; the first two arms are A and B. */
+export interface AbTestRequest extends RunRequest {
+  arms: AlsConfiguration[];
+}
+
+export type StageState = 'running' | 'done' | 'failed';
+
+/** A line of the stage table, in the UI's details and on the terminal. */
+export interface StageLine {
+  stage: string;
+  state: StageState;
+  seconds: number | null;
+  rows: number | null;
+  note: string | null;
+}
+
+export interface NightProgress {
+  run: number | null;
+  asOf: string | null;
+  stages: StageLine[];
+}
+
+/** Name of the query that answers `NightProgress`, for every workflow that has stages. */
+export const PROGRESS_QUERY = 'progress';
+
+/** Workflow id of the night for an as-of: starting the same as-of twice at once meets the first. */
+export function nightlyWorkflowId(asOf: string): string {
+  return `nightly-${asOf}`;
+}

@@ -1,0 +1,72 @@
+import { CancellationScope, executeChild, setWorkflowOptions } from '@temporalio/workflow';
+import { abTest } from './ab-test.ts';
+import type { NightlyRequest, NightlyResult } from './contracts.ts';
+import * as activities from './proxies.ts';
+import { publishRecommendations } from './publish-recommendations.ts';
+import { refreshFeatures } from './refresh-features.ts';
+import { childOptions } from './support/children.ts';
+import { describeFailure } from './support/failures.ts';
+import { nominalTime, showIdentity, showOutcome, whoAmI } from './support/identity.ts';
+import { createStageBoard } from './support/stage-board.ts';
+
+/**
+ * A night of the recommender for one as-of: ratings become a snapshot, the snapshot becomes features and a
+ * model chosen on a holdout that no candidate has seen, the model becomes what readers see. A gate that fails
+ * stops the night before anything downstream is written, and what is being served stays.
+ *
+ * @returns the outcome, also of a night that was blocked; asked again for an as-of that has one, that outcome
+ * @throws GateFailed, RunConflict, InvalidSettings and what else `activities/support/failures.ts` names
+ */
+export async function nightlyPipeline(request: NightlyRequest): Promise<NightlyResult> {
+  const board = createStageBoard();
+  const asOf = request.asOf ?? nominalTime();
+
+  const begun = await board.stage('begin', () => activities.beginRun({ ...request, asOf, ...whoAmI() }));
+  if (begun.known !== null) return showOutcome(board, begun.known);
+  const { run } = begun;
+  board.identify(run, asOf);
+  showIdentity(run, asOf);
+
+  try {
+    await board.stage('source gate', () => activities.runGate({ run, scope: 'source' }));
+    await board.stage('bronze', () => activities.ingestBronze({ run }));
+    await board.stage('bronze gate', () => activities.runGate({ run, scope: 'bronze' }));
+    await board.stage('silver', () => activities.buildSilver({ run }));
+    await board.stage('silver gate', () => activities.runGate({ run, scope: 'silver' }));
+
+    await board.stage('features', () => executeChild(refreshFeatures, childOptions('features', { run })));
+    await board.stage('split', () => activities.splitHoldout({ run }));
+
+    await board.stage('baseline', () =>
+      activities.evaluateTwin({ run, configuration: { family: 'popular' } }),
+    );
+    await board.stage('A/B test', () =>
+      executeChild(abTest, childOptions('ab-test', { run, arms: begun.challengers })),
+    );
+    for (const champion of begun.champion) {
+      await board.stage('champion', () => activities.evaluateTwin({ run, configuration: champion }));
+    }
+    const selection = await board.stage('selection', () => activities.selectModel({ run }));
+
+    if (selection.serve) {
+      await board.stage('refit', () => activities.refitModel({ run }));
+      await board.stage('model gate', () => activities.runGate({ run, scope: 'model' }));
+      await board.stage('publish', () =>
+        executeChild(publishRecommendations, childOptions('publish', { run })),
+      );
+    }
+    await board.stage('clean up', () => activities.retireVersions({ run }));
+
+    return showOutcome(board, await board.stage('run log', () => activities.finishRun({ run })));
+  } catch (error) {
+    // Also when the night was cancelled: its row in the ledger is closed and its log written all the same.
+    await CancellationScope.nonCancellable(async () => {
+      const failure = describeFailure(error, board.failedStage());
+      showOutcome(board, await activities.failRun({ run, ...failure }));
+    });
+    throw error;
+  }
+}
+
+// A defect in workflow code fails the run at once; without this it would be retried until the timeout.
+setWorkflowOptions({ failureExceptionTypes: [Error] }, nightlyPipeline);

@@ -1,0 +1,56 @@
+/** The activities as workflows call them: one proxy for each kind of work. */
+
+import { proxyActivities } from '@temporalio/workflow';
+import type { FeatureActivities } from '../activities/features/index.ts';
+import type { IngestionActivities } from '../activities/ingestion/index.ts';
+import type { MonitoringActivities } from '../activities/monitoring/index.ts';
+import type { PublishingActivities } from '../activities/publishing/index.ts';
+import type { QualityActivities } from '../activities/quality/index.ts';
+import type { SelectionActivities } from '../activities/selection/index.ts';
+import type { TrainingActivities } from '../activities/training/index.ts';
+import { beginning, longSql, numeric, quickSql } from './timeouts.ts';
+
+export const { beginRun } = proxyActivities<MonitoringActivities>({
+  ...beginning,
+  summary: 'enter the run in the ledger',
+});
+
+export const { finishRun, failRun } = proxyActivities<MonitoringActivities>({
+  ...quickSql,
+  summary: 'write the run log',
+});
+
+export const { ingestBronze, buildSilver, dropOldSnapshots } = proxyActivities<IngestionActivities>({
+  ...longSql,
+  summary: 'source to snapshot',
+});
+
+export const { runGate } = proxyActivities<QualityActivities>({ ...longSql, summary: 'quality gate' });
+
+export const { buildUserFeatures, buildMovieFeatures, buildUserGenrePreferences } =
+  proxyActivities<FeatureActivities>({ ...longSql, summary: 'feature store' });
+
+export const { splitHoldout, evaluateTwin, refitModel } = proxyActivities<TrainingActivities>({
+  ...numeric,
+  summary: 'train and evaluate',
+});
+
+export const { compareArms, selectModel } = proxyActivities<SelectionActivities>({
+  ...longSql,
+  summary: 'compare and decide',
+});
+
+export const { scoreRecommendations, computeSimilarMovies } = proxyActivities<PublishingActivities>({
+  ...numeric,
+  summary: 'score',
+});
+
+export const { computeTrending, computeMovieStats, retireVersions } = proxyActivities<PublishingActivities>({
+  ...longSql,
+  summary: 'serving tables',
+});
+
+export const { publishVersion } = proxyActivities<PublishingActivities>({
+  ...quickSql,
+  summary: 'move the pointer',
+});

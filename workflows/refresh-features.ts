@@ -1,0 +1,18 @@
+import { setWorkflowOptions } from '@temporalio/workflow';
+import type { RunRequest } from './contracts.ts';
+import * as activities from './proxies.ts';
+import { createStageBoard } from './support/stage-board.ts';
+
+/** Builds the feature store of a run's snapshot and passes it through its gate. Not visible until published. */
+export async function refreshFeatures({ run }: RunRequest): Promise<{ rows: number }> {
+  const board = createStageBoard();
+  const tables = await Promise.all([
+    board.stage('user features', () => activities.buildUserFeatures({ run })),
+    board.stage('movie features', () => activities.buildMovieFeatures({ run })),
+    board.stage('genre preferences', () => activities.buildUserGenrePreferences({ run })),
+  ]);
+  await board.stage('features gate', () => activities.runGate({ run, scope: 'features' }));
+  return { rows: tables.reduce((sum, { rows }) => sum + rows, 0) };
+}
+
+setWorkflowOptions({ failureExceptionTypes: [Error] }, refreshFeatures);

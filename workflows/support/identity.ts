@@ -1,0 +1,43 @@
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { upsertMemo, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import type { NightlyResult } from '../contracts.ts';
+import { searchAttributes } from '../search-attributes.ts';
+import type { StageBoard } from './stage-board.ts';
+
+const scheduledStart = defineSearchAttributeKey('TemporalScheduledStartTime', 'DATETIME');
+
+/** The schedule's nominal time, which a late or backfilled run keeps; else when the workflow was started. */
+export function nominalTime(): string {
+  const { typedSearchAttributes, startTime } = workflowInfo();
+  return (typedSearchAttributes.get(scheduledStart) ?? startTime).toISOString();
+}
+
+/** What the ledger knows a workflow by. The original run id survives a reset; the current one does not. */
+export function whoAmI(): { workflowId: string; executionId: string } {
+  const { workflowId, originalExecutionRunId } = workflowInfo();
+  return { workflowId, executionId: originalExecutionRunId };
+}
+
+/** Makes the run findable in the UI's list. */
+export function showIdentity(run: number, asOf: string): void {
+  upsertSearchAttributes([
+    { key: searchAttributes.run, value: run },
+    { key: searchAttributes.asOf, value: new Date(asOf) },
+    { key: searchAttributes.outcome, value: 'running' },
+  ]);
+}
+
+/** Leaves the outcome where it can be seen when no worker answers queries any more: attributes and memo. */
+export function showOutcome(board: StageBoard, outcome: NightlyResult): NightlyResult {
+  upsertSearchAttributes([
+    { key: searchAttributes.outcome, value: outcome.status },
+    { key: searchAttributes.modelVersion, value: outcome.model_version },
+    { key: searchAttributes.champion, value: outcome.champion },
+    { key: searchAttributes.rmse, value: outcome.rmse },
+    { key: searchAttributes.alert, value: outcome.alerts[0] ?? null },
+  ]);
+  const { run, status, reason } = outcome;
+  upsertMemo({ run, status, reason, published: outcome.published });
+  board.conclude(`**${status}**: ${reason}`);
+  return outcome;
+}

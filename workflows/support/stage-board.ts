@@ -1,0 +1,79 @@
+/** The stage table of a run: for the UI's details, the terminal's query and the list filter. */
+
+import { setCurrentDetails, setHandler, defineQuery, upsertSearchAttributes } from '@temporalio/workflow';
+import { type NightProgress, PROGRESS_QUERY, type StageLine } from '../contracts.ts';
+import { searchAttributes } from '../search-attributes.ts';
+
+export interface StageBoard {
+  /** Names the run once it has its row in the ledger. */
+  identify(run: number, asOf: string): void;
+  /**
+   * Runs one stage under its domain name and keeps its line current. What the stage returns is passed on; its
+   * `rows` and `note` are shown.
+   */
+  stage<Result>(name: string, work: () => Promise<Result>): Promise<Result>;
+  /** The stage that failed first, if one did. */
+  failedStage(): string | null;
+  /** Sets the sentence under the table: the outcome in words. */
+  conclude(outcome: string): void;
+}
+
+export function createStageBoard(): StageBoard {
+  const progress: NightProgress = { run: null, asOf: null, stages: [] };
+  let conclusion = '';
+  setHandler(defineQuery<NightProgress>(PROGRESS_QUERY), () => progress);
+  const show = (): void => setCurrentDetails(render(progress, conclusion));
+
+  return {
+    identify(run, asOf) {
+      Object.assign(progress, { run, asOf });
+      show();
+    },
+    async stage(name, work) {
+      const line: StageLine = { stage: name, state: 'running', seconds: null, rows: null, note: null };
+      progress.stages.push(line);
+      upsertSearchAttributes([{ key: searchAttributes.stage, value: name }]);
+      show();
+      const started = Date.now();
+      try {
+        const result = await work();
+        Object.assign(line, shown(result), { state: 'done' });
+        return result;
+      } catch (error) {
+        line.state = 'failed';
+        throw error;
+      } finally {
+        line.seconds = (Date.now() - started) / 1000;
+        show();
+      }
+    },
+    failedStage: () => progress.stages.find(({ state }) => state === 'failed')?.stage ?? null,
+    conclude(outcome) {
+      conclusion = outcome;
+      show();
+    },
+  };
+}
+
+function shown(result: unknown): Pick<StageLine, 'rows' | 'note'> {
+  const { rows, note } = (typeof result === 'object' && result !== null ? result : {}) as Partial<StageLine>;
+  return { rows: rows ?? null, note: note ?? null };
+}
+
+const MARKS = { running: '…', done: '✓', failed: '✗' } as const;
+
+function render({ run, asOf, stages }: NightProgress, conclusion: string): string {
+  const head = run === null ? 'Waiting for a place in the ledger' : `**Run ${run}**, as-of ${asOf}`;
+  const table = [
+    '| | stage | rows | s | |',
+    '|---|---|---:|---:|---|',
+    // The newest on top: the pane shows about six rows.
+    ...stages
+      .toReversed()
+      .map(
+        ({ stage, state, rows, seconds, note }) =>
+          `| ${MARKS[state]} | ${stage} | ${rows?.toLocaleString('en') ?? ''} | ${seconds?.toFixed(1) ?? ''} | ${note ?? ''} |`,
+      ),
+  ];
+  return [head, conclusion, table.join('\n')].filter((part) => part !== '').join('\n\n');
+}

@@ -1,0 +1,43 @@
+/**
+ * Timeouts and retries of each kind of work, in one place, so that a test can add up the worst case. Times
+ * are for 32M ratings on two slow cores, several times what was measured, and not for a quiet day.
+ */
+
+import type { ActivityOptions } from '@temporalio/common';
+import { TASK_QUEUES } from './contracts.ts';
+
+const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;
+
+/** Short statements on the ledger and the pointer. */
+export const quickSql = {
+  startToCloseTimeout: '1m',
+  retry: { ...retry, maximumAttempts: 8 },
+} satisfies ActivityOptions;
+
+/** Set-wise statements over all ratings; a worker that dies is noticed by its missing heartbeat. */
+export const longSql = {
+  startToCloseTimeout: '20m',
+  heartbeatTimeout: '10s',
+  retry: { ...retry, maximumAttempts: 5 },
+} satisfies ActivityOptions;
+
+/** Numeric work in threads, on the queue whose slots count processors. */
+export const numeric = {
+  taskQueue: TASK_QUEUES.training,
+  startToCloseTimeout: '30m',
+  heartbeatTimeout: '10s',
+  retry: { ...retry, maximumAttempts: 5 },
+} satisfies ActivityOptions;
+
+/**
+ * Entering a run in the ledger. While another night is live it is refused again and again, so it waits by
+ * retrying: at most as long as a night may take.
+ */
+export const beginning = {
+  startToCloseTimeout: '1m',
+  scheduleToCloseTimeout: '6h',
+  retry: { ...retry, maximumInterval: '10s' },
+} satisfies ActivityOptions;
+
+/** A night that has not ended by then is stuck: it fails, and its row says so. */
+export const NIGHT_EXECUTION_TIMEOUT = '12h';
