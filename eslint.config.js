@@ -11,7 +11,7 @@ const ARROWS = {
   config: {},
   database: {},
   temporal: { values: ['workflows'] },
-  data: { values: ['config', 'database'] },
+  data: { values: ['config', 'database', 'recommender'] },
   stack: { values: ['config'] },
   activities: { values: ['config', 'database', 'recommender'] },
   workflows: { types: ['activities', 'config'] },
@@ -47,12 +47,18 @@ export default defineConfig(
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
       // Numbers in messages are what messages are for.
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
       // Arrow functions that only pass a call on read better without braces.
       '@typescript-eslint/no-confusing-void-expression': 'off',
     },
   },
-  { files: ['**/*.{js,mjs}'], languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } } },
+  {
+    files: ['**/*.{js,mjs}'],
+    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } },
+  },
   {
     // Workflow code is replayed: nothing of Node's own, no clock but the SDK's.
     files: ['workflows/**/*.ts'],

@@ -17,16 +17,15 @@ const ARRAY_HEADER_BYTES = 20;
 const CHUNK_BYTES = 1 << 18;
 
 /**
- * Reads `rows` rows of 4-byte columns, none null, from a binary COPY.
- * @throws where the stream holds another number of rows or another layout
+ * Calls `onTuple` with the offset of each tuple of `tupleBytes` bytes in a binary COPY.
+ * @returns the number of tuples
  */
-export async function readFixedColumns(
+async function eachTuple(
   stream: Readable,
-  types: readonly FixedType[],
-  rows: number,
-): Promise<(Int32Array | Float32Array)[]> {
-  const columns = types.map((type) => (type === 'int4' ? new Int32Array(rows) : new Float32Array(rows)));
-  const tupleBytes = 2 + types.length * 8;
+  fields: number,
+  tupleBytes: number,
+  onTuple: (bytes: Buffer, at: number, row: number) => void,
+): Promise<number> {
   let row = 0;
   let rest: Buffer = Buffer.alloc(0);
   let headerSeen = false;
@@ -42,23 +41,70 @@ export async function readFixedColumns(
       headerSeen = true;
     }
     while (at + tupleBytes <= bytes.length) {
-      if (bytes.readInt16BE(at) !== types.length)
-        throw new Error('binary COPY: unexpected number of columns');
-      if (row === rows) throw new Error(`binary COPY: more than the ${rows} rows that were expected`);
-      for (let column = 0; column < types.length; column++) {
-        const field = at + 2 + column * 8;
-        if (bytes.readInt32BE(field) !== 4)
-          throw new Error('binary COPY: a null or a column that is not 4 bytes');
-        columns[column][row] =
-          types[column] === 'int4' ? bytes.readInt32BE(field + 4) : bytes.readFloatBE(field + 4);
-      }
-      row++;
+      if (bytes.readInt16BE(at) !== fields)
+        throw new Error('binary COPY: a tuple of another layout than expected');
+      onTuple(bytes, at + 2, row++);
       at += tupleBytes;
     }
     rest = bytes.subarray(at);
   }
-  if (row !== rows) throw new Error(`binary COPY: ${row} rows came, ${rows} were expected`);
+  if (rest.length !== 2) throw new Error('binary COPY: it ends in the middle of a tuple');
+  return row;
+}
+
+/**
+ * Reads `rows` rows of 4-byte columns, none null, from a binary COPY.
+ * @throws where the stream holds another number of rows or another layout
+ */
+export async function readFixedColumns(
+  stream: Readable,
+  types: readonly FixedType[],
+  rows: number,
+): Promise<(Int32Array | Float32Array)[]> {
+  const columns = types.map((type) => (type === 'int4' ? new Int32Array(rows) : new Float32Array(rows)));
+  const found = await eachTuple(stream, types.length, 2 + types.length * 8, (bytes, at, row) => {
+    for (let column = 0; column < types.length; column++) {
+      const field = at + column * 8;
+      if (bytes.readInt32BE(field) !== 4)
+        throw new Error('binary COPY: a null or a column that is not 4 bytes');
+      columns[column][row] =
+        types[column] === 'int4' ? bytes.readInt32BE(field + 4) : bytes.readFloatBE(field + 4);
+    }
+  });
+  if (found !== rows) throw new Error(`binary COPY: ${found} rows came, ${rows} were expected`);
   return columns;
+}
+
+/**
+ * Reads rows of (id integer, factors real[]) with `rank` factors each from a binary COPY.
+ * @throws where a row has another number of factors
+ */
+export async function readFactorRows(
+  stream: Readable,
+  rank: number,
+): Promise<{ ids: Int32Array; factors: Float32Array }> {
+  const arrayBytes = ARRAY_HEADER_BYTES + rank * 8;
+  let ids = new Int32Array(1024);
+  let factors = new Float32Array(1024 * rank);
+  const rows = await eachTuple(stream, 2, 2 + 8 + 4 + arrayBytes, (bytes, at, row) => {
+    if (row === ids.length) {
+      ids = grown(ids, Int32Array);
+      factors = grown(factors, Float32Array);
+    }
+    if (bytes.readInt32BE(at + 8) !== arrayBytes)
+      throw new Error(`factors of another length than the rank ${rank}`);
+    ids[row] = bytes.readInt32BE(at + 4);
+    for (let i = 0, from = at + 12 + ARRAY_HEADER_BYTES + 4; i < rank; i++, from += 8) {
+      factors[row * rank + i] = bytes.readFloatBE(from);
+    }
+  });
+  return { ids: ids.slice(0, rows), factors: factors.slice(0, rows * rank) };
+}
+
+function grown<T extends Int32Array | Float32Array>(values: T, type: new (length: number) => T): T {
+  const larger = new type(values.length * 2);
+  larger.set(values);
+  return larger;
 }
 
 /**

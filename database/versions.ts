@@ -105,6 +105,16 @@ export async function partitionedRuns(db: Db, table: VersionedTable): Promise<nu
   return rows.map(({ run }) => run);
 }
 
+/** Runs whose partition of `table` is attached: complete, and visible through the parent. */
+export async function attachedRuns(db: Db, table: VersionedTable): Promise<number[]> {
+  const { rows } = await sql<{ run: number }>`
+    select substring(c.relname from '_run([0-9]+)$')::integer as run
+    from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = ${table}::regclass and not i.inhdetachpending
+    order by 1`.execute(db);
+  return rows.map(({ run }) => run);
+}
+
 /**
  * Drops the partition of `run`, attached or not. Detached concurrently first, so that readers of the parent
  * are never locked out: not inside a transaction.

@@ -20,7 +20,7 @@ export const { finishRun, failRun } = proxyActivities<MonitoringActivities>({
   summary: 'write the run log',
 });
 
-export const { ingestBronze, buildSilver, dropOldSnapshots } = proxyActivities<IngestionActivities>({
+export const { ingestBronze, buildSilver } = proxyActivities<IngestionActivities>({
   ...longSql,
   summary: 'source to snapshot',
 });

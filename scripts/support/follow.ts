@@ -8,11 +8,12 @@ const LOOK_MILLISECONDS = 400;
 
 /**
  * Shows the stages of a workflow until it ends and returns its result: a table that redraws on a terminal, a
- * line for each stage that ends elsewhere. `signal` stops looking; the workflow goes on.
+ * line for each stage that ends elsewhere.
+ * @throws what the workflow failed with, or what `lost` rejects with
  */
 export async function followNight<Result>(
   handle: WorkflowHandle & { result(): Promise<Result> },
-  options: { stream: NodeJS.WriteStream; signal?: AbortSignal },
+  options: { stream: NodeJS.WriteStream; lost?: Promise<never> },
 ): Promise<Result> {
   const show = options.stream.isTTY ? createTable(options.stream) : createLines(options.stream);
   let over = false;
@@ -24,9 +25,12 @@ export async function followNight<Result>(
   );
   const started = Date.now();
   while (!over) {
-    options.signal?.throwIfAborted();
     await tellOf(handle, show, started);
-    await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS))]);
+    await Promise.race([
+      settled,
+      ...(options.lost === undefined ? [] : [options.lost]),
+      new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS)),
+    ]);
   }
   await tellOf(handle, show, started);
   show.done();
@@ -70,7 +74,11 @@ function createTable(stream: NodeJS.WriteStream): Display {
   return {
     update: ({ run, asOf, stages, troubles, seconds }) => {
       const head = run === null ? 'waiting for a place in the ledger' : `run ${run}, as-of ${asOf}`;
-      draw([`${pc.bold(head)}  ${seconds.toFixed(0)} s`, ...stages.map(line), ...troubles.map(pc.yellow)].join('\n'));
+      draw(
+        [`${pc.bold(head)}  ${seconds.toFixed(0)} s`, ...stages.map(line), ...troubles.map(pc.yellow)].join(
+          '\n',
+        ),
+      );
     },
     done: () => draw.done(),
   };

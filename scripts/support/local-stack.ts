@@ -1,4 +1,3 @@
-import type { Writable } from 'node:stream';
 import { connect } from '../../database/connect.ts';
 import { migrateToLatest } from '../../database/migrate.ts';
 import { type Stack, startStack } from '../../stack/index.ts';
@@ -13,6 +12,8 @@ export interface LocalStack {
   temporal: TemporalClient;
   /** Null where we attached to a stack that has its own. */
   worker: WorkerProcess | null;
+  /** Rejects when a server or the worker ends by itself. */
+  lost: Promise<never>;
   stop(): Promise<void>;
 }
 
@@ -31,10 +32,15 @@ export async function startLocalStack(log: (line: string) => void): Promise<Loca
   };
   try {
     const { databaseUrl, temporalAddress, temporalNamespace } = stack;
-    if (databaseUrl === null || temporalAddress === null) throw new Error('the stack came up without its servers');
+    if (databaseUrl === null || temporalAddress === null)
+      throw new Error('the stack came up without its servers');
     await migrate(databaseUrl);
     temporal = await connectTemporal(
-      temporalTarget({ ...process.env, TEMPORAL_ADDRESS: temporalAddress, TEMPORAL_NAMESPACE: temporalNamespace }),
+      temporalTarget({
+        ...process.env,
+        TEMPORAL_ADDRESS: temporalAddress,
+        TEMPORAL_NAMESPACE: temporalNamespace,
+      }),
     );
     await registerSearchAttributes(temporal.connection, temporalNamespace);
     if (!stack.attached) {
@@ -44,7 +50,9 @@ export async function startLocalStack(log: (line: string) => void): Promise<Loca
         namespace: temporalNamespace,
       });
     }
-    return { stack, databaseUrl, temporal, worker, stop };
+    const lost = Promise.race([stack.lost, worker === null ? never() : workerLost(worker)]);
+    lost.catch(() => undefined);
+    return { stack, databaseUrl, temporal, worker, lost, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -60,6 +68,10 @@ async function migrate(url: string): Promise<void> {
   }
 }
 
-export function writeLine(stream: Writable): (line: string) => void {
-  return (line) => void stream.write(`${line}\n`);
+async function workerLost(worker: WorkerProcess): Promise<never> {
+  throw new Error(await worker.ended);
+}
+
+function never(): Promise<never> {
+  return new Promise<never>(() => undefined);
 }

@@ -1,0 +1,39 @@
+import { sql } from 'kysely';
+import type { Db } from '../../database/connect.ts';
+import type { Run } from '../support/run.ts';
+import { instant, rounded } from './expressions.ts';
+
+/** The ten genres and their columns; a movie counts for each of its genres. */
+export const PREFERENCE_GENRES = {
+  pref_drama: 'Drama',
+  pref_comedy: 'Comedy',
+  pref_action: 'Action',
+  pref_thriller: 'Thriller',
+  pref_romance: 'Romance',
+  pref_adventure: 'Adventure',
+  pref_sci_fi: 'Sci-Fi',
+  pref_crime: 'Crime',
+  pref_horror: 'Horror',
+  pref_animation: 'Animation',
+} as const;
+
+/** Average rating by genre, 0 where there is none, for users with a rating in at least one of the ten. */
+export function userGenrePreferences(db: Db, { run, startedAt }: Run) {
+  const genres = Object.values(PREFERENCE_GENRES);
+  return db
+    .selectFrom('silver.ratings as rating')
+    .innerJoin('silver.movies as movie', (join) =>
+      join.onRef('movie.movie_id', '=', 'rating.movie_id').on('movie.run', '=', sql.lit(run)),
+    )
+    .where('rating.run', '=', sql.lit(run))
+    .where(sql<boolean>`movie.genre_list && array[${sql.join(genres.map((genre) => sql.lit(genre)))}]`)
+    .groupBy('rating.user_id')
+    .select([sql.lit(run).as('run'), 'rating.user_id'])
+    .select(
+      Object.entries(PREFERENCE_GENRES).map(([column, genre]) => {
+        const ofGenre = sql`avg(rating.rating) filter (where ${sql.lit(genre)} = any(movie.genre_list))`;
+        return rounded(sql`coalesce(${ofGenre}, 0)`, 4).as(column);
+      }),
+    )
+    .select(instant(startedAt).as('_computed_at'));
+}

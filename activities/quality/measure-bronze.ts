@@ -1,0 +1,90 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Db } from '../../database/connect.ts';
+import type { Run } from '../support/run.ts';
+import { type Measurements, SAMPLE_ROWS } from './check.ts';
+
+const nullKey = sql<boolean>`(user_id is null or movie_id is null)`;
+const outOfDomain = sql<boolean>`(rating is null or rating not between 0.5 and 5.0
+  or rating * 2 <> trunc(rating * 2) or rating_timestamp is null or not isfinite(rating_timestamp))`;
+
+/** The batch as read: one pass for what a row shows by itself, one for the pairs, one for the catalogue. */
+export async function measureBronze(db: Db, run: Run): Promise<Measurements> {
+  const batch = sql`bronze.ratings b where _batch_id = ${sql.lit(run.run)}`;
+  const { rows } = await sql<{
+    rows: number;
+    nullKeys: number;
+    outOfDomain: number;
+    future: number;
+    orphans: number;
+    newest: Date | null;
+  }>`
+    select count(*) as rows,
+           count(*) filter (where ${nullKey}) as "nullKeys",
+           count(*) filter (where ${outOfDomain}) as "outOfDomain",
+           count(*) filter (where ${future(run)}) as future,
+           count(*) filter (where ${orphan(run)}) as orphans,
+           max(rating_timestamp) filter (where isfinite(rating_timestamp) and rating_timestamp <= ${instant(run.asOf)}) as newest
+    from ${batch}`.execute(db);
+  const [seen] = rows;
+  if (seen.rows === 0) return {};
+  const age = seen.newest === null ? null : (run.asOf.getTime() - seen.newest.getTime()) / 86_400_000;
+  const sample = async (condition: RawBuilder<boolean>): Promise<unknown[]> => {
+    const offending = await sql`
+      select user_id, movie_id, rating, rating_timestamp from ${batch} and ${condition}
+      limit ${sql.lit(SAMPLE_ROWS)}`.execute(db);
+    return offending.rows;
+  };
+  const counted = async (observed: number, condition: RawBuilder<boolean>) => ({
+    observed,
+    sample: observed > 0 ? await sample(condition) : [],
+  });
+  return {
+    null_keys: await counted(seen.nullKeys, nullKey),
+    rating_domain: await counted(seen.outOfDomain, outOfDomain),
+    future_timestamps: await counted(seen.future, future(run)),
+    orphan_movies: await counted(seen.orphans, orphan(run)),
+    freshness: {
+      observed: age,
+      ...(seen.newest === null
+        ? { finding: 'no rating before the as-of' }
+        : { finding: `the newest ${age?.toFixed(1)} days before, at ${seen.newest.toISOString()}` }),
+    },
+    duplicates: await measureDuplicates(db, batch),
+    catalogue_titles: await measureCatalogue(db, run),
+  };
+}
+
+function instant(at: Date): RawBuilder<Date> {
+  return sql`${sql.lit(at.toISOString())}::timestamptz`;
+}
+
+/** The start of the run, not the as-of: a backfill's later rows are set aside, and no dirt. */
+function future({ startedAt }: Run): RawBuilder<boolean> {
+  return sql`(isfinite(rating_timestamp) and rating_timestamp > ${instant(startedAt)})`;
+}
+
+function orphan({ run }: Run): RawBuilder<boolean> {
+  return sql`(movie_id is not null and movie_id not in (
+    select movie_id from bronze.movies where _batch_id = ${sql.lit(run)} and movie_id is not null
+  ))`;
+}
+
+async function measureDuplicates(db: Db, batch: RawBuilder<unknown>) {
+  const pairs = sql`
+    select user_id, movie_id, count(*) as ratings from ${batch} and not ${nullKey}
+    group by user_id, movie_id having count(*) > 1`;
+  const { rows } = await sql<{ rows: number }>`
+    select coalesce(sum(ratings - 1), 0) as rows from (${pairs}) pairs`.execute(db);
+  const observed = rows[0].rows;
+  const sample = observed > 0 ? (await sql`${pairs} limit ${sql.lit(SAMPLE_ROWS)}`.execute(db)).rows : [];
+  return { observed, sample };
+}
+
+async function measureCatalogue(db: Db, { run }: Run) {
+  const { rows } = await sql<{ rows: number; dirty: number }>`
+    select count(*) as rows,
+           count(*) filter (where movie_id is null or title is null)
+             + count(movie_id) - count(distinct movie_id) as dirty
+    from bronze.movies where _batch_id = ${sql.lit(run)}`.execute(db);
+  return { observed: rows[0].rows === 0 ? null : rows[0].dirty };
+}

@@ -1,0 +1,64 @@
+import { sql } from 'kysely';
+import type { Db } from '../../database/connect.ts';
+import type { Run } from '../support/run.ts';
+import { PREFERENCE_GENRES } from '../features/user-genre-preferences.ts';
+import type { Measurements, Observation } from './check.ts';
+
+/** Two counts that must be equal: observed is their difference. */
+function equal(found: number, expected: number): Observation {
+  return expected === 0
+    ? { observed: null, finding: 'an empty snapshot' }
+    : { observed: Math.abs(found - expected), finding: `${found} rows for ${expected}` };
+}
+
+/** Features against the snapshot's own counts. */
+export async function measureFeatures(db: Db, { run }: Run): Promise<Measurements> {
+  const genres = sql.join(Object.values(PREFERENCE_GENRES).map((genre) => sql.lit(genre)));
+  const at = sql.lit(run);
+  const { rows } = await sql<
+    Record<'users' | 'movies' | 'tasted' | 'userRows' | 'movieRows' | 'tasteRows', number>
+  >`
+    select (select count(distinct user_id) from silver.ratings where run = ${at}) as users,
+           (select count(distinct movie_id) from silver.ratings where run = ${at}) as movies,
+           (select count(distinct r.user_id) from silver.ratings r
+            join silver.movies m on m.run = ${at} and m.movie_id = r.movie_id
+            where r.run = ${at} and m.genre_list && array[${genres}]) as tasted,
+           (select count(*) from store.user_features where run = ${at}) as "userRows",
+           (select count(*) from store.movie_features where run = ${at}) as "movieRows",
+           (select count(*) from store.user_genre_preferences where run = ${at}) as "tasteRows"`.execute(db);
+  const [counts] = rows;
+  return {
+    user_feature_rows: equal(counts.userRows, counts.users),
+    movie_feature_rows: equal(counts.movieRows, counts.movies),
+    // Nobody need have a taste for one of the ten genres.
+    genre_preference_rows:
+      counts.users > 0 && counts.tasted === 0
+        ? { observed: counts.tasteRows }
+        : equal(counts.tasteRows, counts.tasted),
+  };
+}
+
+/** Factors of the version to be served. */
+export async function measureModel(db: Db, { run }: Run): Promise<Measurements> {
+  const at = sql.lit(run);
+  const { rows } = await sql<{ rows: number; expected: number; uneven: number; infinite: number }>`
+    with factors as (
+      select factors from store.user_factors where run = ${at}
+      union all
+      select factors from store.item_factors where run = ${at}
+    )
+    select count(*) as rows,
+           (select users + rated_movies from silver.snapshots where run = ${at}) as expected,
+           count(*) filter (where cardinality(factors) <> (select rank from models.metadata where run = ${at})) as uneven,
+           count(*) filter (where factors && array['NaN', 'Infinity', '-Infinity']::real[]) as infinite
+    from factors`.execute(db);
+  const [{ rows: found, expected, uneven, infinite }] = rows;
+  if (found === 0) return {};
+  return {
+    factors_complete: {
+      observed: Math.abs(found - expected) + uneven,
+      finding: `${found} rows for ${expected}, ${uneven} of another length than the rank`,
+    },
+    factors_finite: { observed: infinite },
+  };
+}

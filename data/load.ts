@@ -1,0 +1,76 @@
+import { sql } from 'kysely';
+import type { Connection, Db } from '../database/connect.ts';
+import { type Session, transaction } from '../database/session.ts';
+import { createSource } from '../database/source.ts';
+import { UsageError } from '../config/settings.ts';
+
+export interface Loaded {
+  ratings: number;
+  movies: number;
+}
+
+export interface LoadOptions {
+  signal?: AbortSignal;
+  /** Told of rows that have been sent. */
+  onProgress?: (what: 'ratings' | 'movies', rows: number) => void;
+}
+
+export type SourceState = 'empty' | 'ours' | 'foreign';
+
+/**
+ * Whether the source may be loaded into: it is empty (or missing), was loaded by us before, or belongs to
+ * somebody else.
+ */
+export async function sourceState({ db }: Connection): Promise<SourceState> {
+  if (!(await exists(db, 'movielens.ratings')) && !(await exists(db, 'movielens.movies'))) return 'empty';
+  if (await exists(db, 'movielens.loads')) {
+    const mark = await db.selectFrom('movielens.loads').select('source').limit(1).executeTakeFirst();
+    if (mark !== undefined) return 'ours';
+  }
+  const { rows } = await sql<{ empty: boolean }>`
+    select not exists (select from movielens.ratings) and not exists (select from movielens.movies) as empty`.execute(
+    db,
+  );
+  return rows[0].empty ? 'empty' : 'foreign';
+}
+
+async function exists(db: Db, table: string): Promise<boolean> {
+  const { rows } = await sql<{ there: boolean }>`select to_regclass(${table}) is not null as there`.execute(
+    db,
+  );
+  return rows[0].there;
+}
+
+/**
+ * Replaces the source's content by what `fill` writes, in one transaction: of a failed load nothing stays.
+ * @param name what the loader's mark says was loaded
+ * @throws UsageError where the source holds what the loader did not put there
+ */
+export async function replaceSource(
+  source: Connection,
+  name: string,
+  fill: (session: Session) => Promise<Loaded>,
+  { signal }: LoadOptions,
+): Promise<Loaded> {
+  if ((await sourceState(source)) === 'foreign') {
+    throw new UsageError(
+      'the source holds ratings that Nightjar did not load (no mark in movielens.loads); it only loads into an empty source or over its own data',
+    );
+  }
+  return transaction(
+    source,
+    async (session) => {
+      const { db } = session;
+      await createSource(db);
+      await sql`truncate movielens.ratings, movielens.movies, movielens.loads`.execute(db);
+      const loaded = await fill(session);
+      await db
+        .insertInto('movielens.loads')
+        .values({ source: name, ...loaded })
+        .execute();
+      await sql`analyze movielens.ratings, movielens.movies`.execute(db);
+      return loaded;
+    },
+    { signal },
+  );
+}

@@ -1,0 +1,128 @@
+/** What readers ask for, by key, through the published views. */
+
+import { sql } from 'kysely';
+import type { Db } from './connect.ts';
+import type { Provenance } from './types/index.ts';
+
+export interface Recommendation {
+  rank: number;
+  movie_id: number;
+  title: string;
+  genres: string | null;
+  /** Null in a fallback list. */
+  predicted_score: number | null;
+  model_version: string;
+  provenance: Provenance;
+}
+
+/** A user's list, or the fallback for one without factors: never empty once a night was published. */
+export async function recommendationsFor(db: Db, user: number, limit: number): Promise<Recommendation[]> {
+  const { rows } = await sql<Recommendation>`
+    select * from recommendations.for_user(${user}::integer, ${limit}::integer)`.execute(db);
+  return rows;
+}
+
+/** A user who has a list, the smallest id; null before the first publish. */
+export async function anyUser(db: Db): Promise<number | null> {
+  const row = await db
+    .selectFrom('recommendations.batch_recs')
+    .select('user_id')
+    .orderBy('user_id')
+    .limit(1)
+    .executeTakeFirst();
+  return row?.user_id ?? null;
+}
+
+/**
+ * A user's list computed again from the published factors, as a service that keeps them in memory would: dot
+ * products with every movie above the floor that the user has not rated.
+ */
+export async function recommendationsFromFactors(
+  db: Db,
+  user: number,
+  limit: number,
+): Promise<Recommendation[]> {
+  const { rows } = await sql<Recommendation>`
+    with version as (
+      select v.run, v.model_version, v.provenance, r.settings -> 'recommendations' as settings
+      from serving.versions v join pipeline.runs r using (run)
+      where v.run = (select model_run from serving.pointer)
+    ),
+    scored as (
+      select i.movie_id, (
+        select sum(u.value::text::float8 * v.value::text::float8 order by u.place)
+        from json_array_elements(uf.features_json::json) with ordinality u (value, place)
+        join json_array_elements(i.features_json::json) with ordinality v (value, place) using (place)
+      ) as score
+      from models.user_factors uf
+      cross join models.item_factors i
+      join serving.movie_stats s on s.movie_id = i.movie_id
+      where uf.user_id = ${user} and s.total_ratings >= (select (settings ->> 'minimumRatings')::integer from version)
+        and not ((select (settings ->> 'excludeRated')::boolean from version)
+          and exists (select from silver.ratings r where r.user_id = ${user} and r.movie_id = i.movie_id))
+    )
+    select row_number() over (order by score desc, s.movie_id)::integer as rank, s.movie_id, m.title, m.genres,
+           round(score::numeric, 4)::float8 as predicted_score, version.model_version, version.provenance
+    from scored s
+    cross join version
+    join store.movies m on m.run = version.run and m.movie_id = s.movie_id
+    order by 1 limit ${limit}`.execute(db);
+  return rows;
+}
+
+/** A movie's neighbours. */
+export function similarTo(db: Db, movie: number, limit: number) {
+  return db
+    .selectFrom('recommendations.similar_movies')
+    .select(['rank', 'similar_movie_id', 'title', 'similarity', 'model_version'])
+    .where('movie_id', '=', movie)
+    .orderBy('rank')
+    .limit(limit)
+    .execute();
+}
+
+/** What is rated most of late. */
+export function trendingNow(db: Db, limit: number) {
+  return db.selectFrom('recommendations.trending').selectAll().orderBy('rank').limit(limit).execute();
+}
+
+/** The kept versions, newest first, with their twins' metrics and which one readers see. */
+export function keptVersions(db: Db) {
+  return db
+    .selectFrom('serving.versions as v')
+    .innerJoin('models.metadata as m', 'm.run', 'v.run')
+    .innerJoin('serving.pointer as p', (join) => join.onTrue())
+    .where('v.retired_at', 'is', null)
+    .orderBy('v.published_at', 'desc')
+    .select([
+      'v.run',
+      'v.model_version',
+      'v.published_at',
+      'm.configuration',
+      'm.rmse',
+      'm.precision_at_10',
+      'm.status',
+    ])
+    .select(sql<boolean>`v.run = p.model_run`.as('served'))
+    .execute();
+}
+
+/** The last runs, newest first: closed ones with their log, a live one without. */
+export function lastRuns(db: Db, limit: number) {
+  return db
+    .selectFrom('pipeline.runs as r')
+    .leftJoin('pipeline.run_log as l', 'l.run', 'r.run')
+    .orderBy('r.run', 'desc')
+    .limit(limit)
+    .select([
+      'r.run',
+      'r.as_of',
+      'r.status',
+      'r.workflow_id',
+      'r.started_at',
+      'l.duration_seconds',
+      'l.model_version',
+    ])
+    .select(['l.rmse', 'l.precision_at_10', 'l.published', 'l.failed_stage', 'l.reason'])
+    .execute();
+}

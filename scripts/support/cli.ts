@@ -1,0 +1,76 @@
+/** What every command shares: the same words for the same options, one clear line for bad input. */
+
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { UsageError } from '../../config/settings.ts';
+
+const DOT_ENV = fileURLToPath(new URL('../../.env', import.meta.url));
+
+/** A command whose `--help` ends with examples. */
+export function createCommand(name: string, summary: string, examples: string[] = []): Command {
+  const command = new Command(name).description(summary).exitOverride().showHelpAfterError(false);
+  command.configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, `${name}: `)) });
+  if (examples.length > 0) {
+    command.addHelpText('after', `\nExamples:\n${examples.map((example) => `  ${example}`).join('\n')}`);
+  }
+  return command;
+}
+
+/** The options that mean the same everywhere. */
+export const options = {
+  json: () => new Option('--json', 'one JSON object on standard output, nothing else'),
+  asOf: () =>
+    new Option('--as-of <instant>', 'logical instant of the run, ISO 8601; now by default').argParser(
+      parseInstant,
+    ),
+  profile: (byDefault: string) => new Option('--profile <name>', 'named set of defaults').default(byDefault),
+  set: () =>
+    new Option('--set <section.key=value>', 'override one setting of the profile; may be repeated')
+      .argParser((value: string, before: string[]) => [...before, value])
+      .default([] as string[], 'none'),
+};
+
+/** Runs a command line; the process ends with 0 on success, 2 on bad input, else 1. */
+export async function run(command: Command): Promise<void> {
+  if (existsSync(DOT_ENV)) process.loadEnvFile(DOT_ENV);
+  try {
+    await command.parseAsync();
+    process.exit(process.exitCode ?? 0);
+  } catch (error) {
+    process.exit(explain(error, command.name()));
+  }
+}
+
+function explain(error: unknown, name: string): number {
+  // Commander has said its line already; help asked for is no error.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const message = error instanceof Error ? error.message : String(error);
+  console.error(process.env.NIGHTJAR_DEBUG === '1' ? error : `${name}: ${message}`);
+  return error instanceof UsageError ? 2 : 1;
+}
+
+/** An ISO instant or day, as the canonical text of its instant; a day is its midnight UTC. */
+export function parseInstant(text: string): string {
+  const instant = new Date(text);
+  if (!/^\d{4}-\d{2}-\d{2}/.test(text) || Number.isNaN(instant.getTime())) {
+    throw new InvalidArgumentError('expected an ISO instant such as 2026-11-24T02:00:00Z');
+  }
+  if (text.includes('T') && !/(Z|[+-]\d{2}:?\d{2})$/.test(text)) {
+    throw new InvalidArgumentError('expected a zone: end it with Z for UTC');
+  }
+  return instant.toISOString();
+}
+
+/** A whole number within bounds. */
+export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^-?\d+$/.test(text) || value < least || value > most) {
+      throw new InvalidArgumentError(
+        `expected a whole number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}`,
+      );
+    }
+    return value;
+  };
+}

@@ -1,0 +1,64 @@
+import Table from 'cli-table3';
+import pc from 'picocolors';
+import { connect } from '../../database/connect.ts';
+import { type Recommendation, anyUser, recommendationsFor } from '../../database/readers.ts';
+import type { NightlyResult } from '../../workflows/contracts.ts';
+import type { LocalStack } from './local-stack.ts';
+
+export interface FoundNight extends NightlyResult {
+  database_url: string;
+  ui_url: string | null;
+}
+
+/** Where the run is in the Temporal UI; null where no UI is known. */
+export function runUrl({ stack }: LocalStack, workflowId: string, runId: string): string | null {
+  if (stack.uiUrl === null) return null;
+  const namespace = encodeURIComponent(stack.temporalNamespace);
+  return `${stack.uiUrl}/namespaces/${namespace}/workflows/${encodeURIComponent(workflowId)}/${runId}/history`;
+}
+
+/** Prints what a night came to: the decision, its numbers, one user's list, and where to look further. */
+export async function showNight(night: FoundNight, databaseUrl: string): Promise<void> {
+  const say = (line = ''): void => void process.stdout.write(`${line}\n`);
+  const number = (value: number | null): string => value?.toFixed(4) ?? 'n/a';
+  say();
+  say(`${night.status === 'success' ? pc.green('success') : pc.red(night.status)}: ${night.reason}`);
+  say(
+    `run ${night.run}, as-of ${night.as_of}: RMSE ${number(night.rmse)}, MAE ${number(night.mae)}, Precision@10 ${number(night.precision_at_10)} on the holdout`,
+  );
+  for (const alert of night.alerts) say(pc.yellow(`alert: ${alert}`));
+  if (night.published) {
+    say(`published: ${night.model_version ?? ''}`);
+    await showOneUser(databaseUrl, say);
+  }
+  say();
+  say(`database: ${night.database_url}`);
+  say('npm run recommend -- --user 42      a user’s list');
+  say('npm run similar -- --movie 1        a movie’s neighbours');
+  say('npm run stack                       servers, worker and UI until Ctrl-C; then open');
+  if (night.ui_url !== null) say(`  ${night.ui_url}`);
+}
+
+async function showOneUser(url: string, say: (line?: string) => void): Promise<void> {
+  const connection = connect({ url, applicationName: 'nightjar-script', max: 1 });
+  try {
+    const user = await anyUser(connection.db);
+    if (user === null) return;
+    say();
+    say(`recommended to user ${user}`);
+    say(listTable(await recommendationsFor(connection.db, user, 5)));
+  } finally {
+    await connection.close();
+  }
+}
+
+export function listTable(list: Recommendation[]): string {
+  const table = new Table({
+    head: ['', 'movie', 'genres', 'score', 'from'],
+    style: { head: [], border: [] },
+  });
+  for (const { rank, title, genres, predicted_score, provenance } of list) {
+    table.push([rank, title, genres ?? '', predicted_score?.toFixed(4) ?? '', provenance]);
+  }
+  return table.toString();
+}

@@ -1,0 +1,31 @@
+import { whenOrphaned } from '../../stack/index.ts';
+
+/** How a command is told to end from outside. */
+export interface Stopping {
+  /** Resolves on SIGINT, SIGTERM or SIGHUP, or when the parent (npm) has died. */
+  promise: Promise<void>;
+  /** The result of `work`, or an error when stopping comes first. */
+  or<Result>(work: Promise<Result>): Promise<Result>;
+}
+
+/** Ends a command that was stopped; the night itself goes on where it was when a stack runs again. */
+export class StoppedError extends Error {
+  override name = 'StoppedError';
+}
+
+export function untilStopped(): Stopping {
+  const promise = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
+    whenOrphaned(resolve);
+  });
+  return {
+    promise,
+    or: (work) =>
+      Promise.race([
+        work,
+        promise.then(() => {
+          throw new StoppedError('stopped; a run that was under way goes on when the stack runs again');
+        }),
+      ]),
+  };
+}
