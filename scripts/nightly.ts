@@ -8,7 +8,7 @@ import { followNight } from './support/follow.ts';
 import { type LocalStack, startLocalStack } from './support/local-stack.ts';
 import { loadWhereEmpty } from './support/load-source.ts';
 import { showNight, runUrl } from './support/show-night.ts';
-import { startNight } from './support/start-night.ts';
+import { outcomeOf, startNight } from './support/start-night.ts';
 import { untilStopped } from './support/until-stopped.ts';
 
 interface NightlyOptions {
@@ -70,7 +70,10 @@ async function night(given: NightlyOptions, local: LocalStack, say: (line: strin
   });
   const uiUrl = runUrl(local, handle.workflowId, handle.firstExecutionRunId);
   if (uiUrl !== null) say(`in the Temporal UI: ${uiUrl}`);
-  const outcome = await followNight(handle, { stream: process.stderr, lost: local.lost });
+  const outcome = await outcomeOf(
+    handle,
+    followNight(handle, { stream: process.stderr, lost: local.lost }),
+  );
   const found = { ...outcome, database_url: describeDatabase(local.databaseUrl), ui_url: uiUrl };
   if (given.json === true) process.stdout.write(`${JSON.stringify(found)}\n`);
   else await showNight(found, local.databaseUrl);

@@ -123,12 +123,13 @@ function createAttempt(
  */
 async function assertNewest(trx: Db, run: number, stage: string, token: number): Promise<void> {
   const current = await trx
-    .selectFrom('pipeline.stages')
-    .innerJoin('pipeline.runs', 'pipeline.runs.run', 'pipeline.stages.run')
-    .select(['pipeline.stages.token', 'pipeline.runs.status'])
-    .where('pipeline.stages.run', '=', run)
-    .where('pipeline.stages.stage', '=', stage)
-    .forUpdate('pipeline.stages')
+    .selectFrom('pipeline.stages as stage')
+    .innerJoin('pipeline.runs as ledger', 'ledger.run', 'stage.run')
+    .select(['stage.token', 'ledger.status'])
+    .where('stage.run', '=', run)
+    .where('stage.stage', '=', stage)
+    .forUpdate('stage')
+    .forShare('ledger')
     .executeTakeFirst();
   if (current?.token !== token || current.status !== 'running') {
     throw terminalFailure(

@@ -49,7 +49,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addPrimaryKeyConstraint('silver_ratings_key', ['run', 'user_id', 'movie_id'])
     .addCheckConstraint(
       'silver_ratings_domain',
-      sql`rating between 0.5 and 5.0 and rating * 2 = trunc(rating * 2)`,
+      sql`rating >= 0.5 and rating <= 5.0 and rating * 2 = trunc(rating * 2)`,
     )
     .modifyEnd(sql`partition by list (run)`)
     .execute();

@@ -2,6 +2,8 @@
 
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { WorkflowFailedError } from '@temporalio/client';
+import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { UsageError } from '../../config/settings.ts';
 
@@ -45,9 +47,30 @@ export async function run(command: Command): Promise<void> {
 function explain(error: unknown, name: string): number {
   // Commander has said its line already; help asked for is no error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  const message = error instanceof Error ? error.message : String(error);
-  console.error(process.env.NIGHTJAR_DEBUG === '1' ? error : `${name}: ${message}`);
-  return error instanceof UsageError ? 2 : 1;
+  const cause = rootCause(error);
+  console.error(process.env.NIGHTJAR_DEBUG === '1' ? error : `${name}: ${messageOf(cause)}`);
+  return isBadInput(cause) ? 2 : 1;
+}
+
+/** What a workflow's failure says is that it failed; why stands in its causes. */
+function rootCause(error: unknown): unknown {
+  return error instanceof WorkflowFailedError || error instanceof TemporalFailure
+    ? error.cause === undefined
+      ? error
+      : rootCause(error.cause)
+    : error;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Input that only the pipeline itself could judge: settings, or an as-of that has another run. */
+function isBadInput(error: unknown): boolean {
+  return (
+    error instanceof UsageError ||
+    (error instanceof ApplicationFailure && ['InvalidSettings', 'RunConflict'].includes(error.type ?? ''))
+  );
 }
 
 /** An ISO instant or day, as the canonical text of its instant; a day is its midnight UTC. */

@@ -36,8 +36,7 @@ export function showOutcome(board: StageBoard, outcome: NightlyResult): NightlyR
     { key: searchAttributes.rmse, value: outcome.rmse },
     { key: searchAttributes.alert, value: outcome.alerts[0] ?? null },
   ]);
-  const { run, status, reason } = outcome;
-  upsertMemo({ run, status, reason, published: outcome.published });
-  board.conclude(`**${status}**: ${reason}`);
+  upsertMemo({ outcome });
+  board.conclude(`**${outcome.status}**: ${outcome.reason}`);
   return outcome;
 }
