@@ -33,11 +33,10 @@ function parsers(): pg.CustomTypesConfig {
     // A date is a day, not an instant in the process's own zone.
     [pg.types.builtins.DATE, text],
   ]);
-  return {
-    getTypeParser: (oid: number, format?: string) =>
-      (format === 'binary' ? undefined : byOid.get(oid)) ??
-      pg.types.getTypeParser(oid, format as 'text' | undefined),
-  } as pg.CustomTypesConfig;
+  const defaults = pg.types.getTypeParser as (oid: number, format?: string) => unknown;
+  const getTypeParser = (oid: number, format?: 'text' | 'binary'): unknown =>
+    (format === 'binary' ? undefined : byOid.get(oid)) ?? defaults(oid, format);
+  return { getTypeParser };
 }
 
 /**

@@ -26,7 +26,7 @@ export async function migrateToLatest(db: Db): Promise<string[]> {
         const failed =
           results?.find((result) => result.status === 'Error')?.migrationName ?? 'before the first';
         throw new Error(
-          `migration ${failed} failed: ${error instanceof Error ? error.message : String(error)}`,
+          `migration ${failed} failed: ${error instanceof Error ? error.message : 'of an unknown cause'}`,
           {
             cause: error,
           },

@@ -47,7 +47,7 @@ export async function transaction<Result>(
 /** The query builder on one client. */
 function onClient(client: pg.PoolClient): Db {
   const borrowed = Object.assign(Object.create(client) as PostgresPoolClient, { release: () => undefined });
-  borrowed.query = client.query.bind(client) as PostgresPoolClient['query'];
+  borrowed.query = client.query.bind(client);
   const pool = {
     connect: () => Promise.resolve(borrowed),
     end: () => Promise.resolve(),

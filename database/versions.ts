@@ -36,7 +36,7 @@ export async function createPartitionAs(
   query: RawBuilder<unknown> | { toOperationNode(): unknown },
 ): Promise<number> {
   const partition = partitionName(table, run);
-  await sql`create table ${sql.table(partition)} as ${query as RawBuilder<unknown>}`.execute(trx);
+  await sql`create table ${sql.table(partition)} as ${query}`.execute(trx);
   await attachPartition(trx, table, run);
   const { rows } = await sql<{ rows: number }>`select count(*) as rows from ${sql.table(partition)}`.execute(
     trx,

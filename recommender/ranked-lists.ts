@@ -72,7 +72,7 @@ export function concatenate<T extends Int32Array | Float64Array>(
   const whole = new type(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
   for (const part of parts) {
-    whole.set(part as never, at);
+    whole.set(part, at);
     at += part.length;
   }
   return whole;

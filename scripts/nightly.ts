@@ -2,13 +2,10 @@
 
 import { readEnvironment } from '../config/environment.ts';
 import { resolveSettings } from '../config/settings.ts';
-import { describeDatabase } from '../database/connect.ts';
 import { createCommand, options, run } from './support/cli.ts';
-import { followNight } from './support/follow.ts';
-import { type LocalStack, startLocalStack } from './support/local-stack.ts';
 import { loadWhereEmpty } from './support/load-source.ts';
-import { showNight, runUrl } from './support/show-night.ts';
-import { outcomeOf, startNight } from './support/start-night.ts';
+import { startLocalStack } from './support/local-stack.ts';
+import { runNight } from './support/night.ts';
 import { untilStopped } from './support/until-stopped.ts';
 
 interface NightlyOptions {
@@ -27,7 +24,7 @@ const command = createCommand(
     'npm run nightly',
     'npm run nightly -- --data ../shared/data/ml-latest-small',
     'npm run nightly -- --as-of 2026-11-24T02:00:00Z --set alarm.rmseThreshold=0.9',
-    'npm run nightly -- --json > night.json',
+    'npm run --silent nightly -- --json > night.json',
   ],
 )
   .option(
@@ -47,9 +44,28 @@ async function nightly(given: NightlyOptions): Promise<void> {
   if (process.env.DATABASE_URL) readEnvironment();
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const stopped = untilStopped();
-  const local = await stopped.or(startLocalStack(say));
+  const starting = startLocalStack(say);
+  const local = await stopped.or(starting).catch(async (error: unknown) => {
+    // Stopped while the servers came up: they go down again once they can.
+    await starting.then((late) => late.stop()).catch(() => undefined);
+    throw error;
+  });
   try {
-    await stopped.or(night(given, local, say));
+    await stopped.or(loadWhereEmpty(process.env.SOURCE_DATABASE_URL || local.databaseUrl, given.data, say));
+    await stopped.or(
+      runNight({
+        servers: local,
+        temporal: local.temporal,
+        request: {
+          asOf: given.asOf ?? new Date().toISOString(),
+          profile: given.profile,
+          overrides: given.set,
+        },
+        json: given.json ?? false,
+        wait: true,
+        lost: local.lost,
+      }),
+    );
     if (given.keep === true) {
       say('servers and UI stay up; Ctrl-C ends them');
       await stopped.promise;
@@ -57,27 +73,6 @@ async function nightly(given: NightlyOptions): Promise<void> {
   } finally {
     await local.stop();
   }
-}
-
-async function night(given: NightlyOptions, local: LocalStack, say: (line: string) => void): Promise<void> {
-  const source = process.env.SOURCE_DATABASE_URL || local.databaseUrl;
-  await loadWhereEmpty(source, given.data, say);
-  const asOf = given.asOf ?? new Date().toISOString();
-  const handle = await startNight(local.temporal.client, {
-    asOf,
-    profile: given.profile,
-    overrides: given.set,
-  });
-  const uiUrl = runUrl(local, handle.workflowId, handle.firstExecutionRunId);
-  if (uiUrl !== null) say(`in the Temporal UI: ${uiUrl}`);
-  const outcome = await outcomeOf(
-    handle,
-    followNight(handle, { stream: process.stderr, lost: local.lost }),
-  );
-  const found = { ...outcome, database_url: describeDatabase(local.databaseUrl), ui_url: uiUrl };
-  if (given.json === true) process.stdout.write(`${JSON.stringify(found)}\n`);
-  else await showNight(found, local.databaseUrl);
-  if (outcome.status !== 'success') process.exitCode = 1;
 }
 
 await run(command);

@@ -19,6 +19,7 @@ import {
 } from './state.ts';
 import { NAMESPACE, awaitTemporal, checkTemporal, temporalService } from './temporal.ts';
 import { findTemporal } from './temporal-cli.ts';
+import { stateDirectories } from './reset.ts';
 
 export { removeState } from './reset.ts';
 export { whenOrphaned } from './processes.ts';
@@ -35,11 +36,15 @@ export interface StackOptions {
   log: (line: string) => void;
 }
 
-export interface Stack {
+/** Endpoints; null where there is no such server. */
+export interface Servers {
   databaseUrl: string | null;
   temporalAddress: string | null;
   temporalNamespace: string;
   uiUrl: string | null;
+}
+
+export interface Stack extends Servers {
   stateDirectory: string;
   logDirectory: string;
   /** A stack that another process keeps: it stays up when we stop. */
@@ -185,6 +190,19 @@ async function bringUpTemporal(
   await awaitTemporal(`127.0.0.1:${port}`, keeper.lost);
   state.temporalAddress = `127.0.0.1:${port}`;
   state.uiUrl = `http://127.0.0.1:${uiPort}`;
+}
+
+/** The servers that the environment names, else those of the local stack where one runs. Starts nothing. */
+export function findServers(env: NodeJS.ProcessEnv = process.env): Servers {
+  const local = stateDirectories()
+    .map(readState)
+    .find((state) => state !== null && isKept(state));
+  return {
+    databaseUrl: env.DATABASE_URL || (local?.databaseUrl ?? null),
+    temporalAddress: env.TEMPORAL_ADDRESS || (local?.temporalAddress ?? null),
+    temporalNamespace: env.TEMPORAL_NAMESPACE || NAMESPACE,
+    uiUrl: env.TEMPORAL_UI_URL || (local?.uiUrl ?? null),
+  };
 }
 
 /** Fails fast where a named database does not answer; its URL may hold a password and is not shown. */

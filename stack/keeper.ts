@@ -57,7 +57,7 @@ async function stopAll(): Promise<void> {
     for (const signal of signalsOf(service)) {
       child.kill(signal);
       const ended = await Promise.race([exited.then(() => true), wait(PATIENCE_MILLISECONDS)]);
-      if (ended === true) break;
+      if (ended) break;
     }
   }
   process.exit(0);

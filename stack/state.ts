@@ -70,7 +70,9 @@ export async function withStartLock<Result>(
       const owner = Number(readLock(lock));
       if (owner > 0 && !isAlive(owner)) rmSync(lock, { force: true });
       else if (Date.now() > deadline)
-        throw new Error(`another process (${owner}) holds ${lock}; remove it if there is none`);
+        throw new Error(`another process (${owner}) holds ${lock}; remove it if there is none`, {
+          cause: error,
+        });
       else await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }

@@ -3,7 +3,7 @@
  * are for 32M ratings on two slow cores, several times what was measured, and not for a quiet day.
  */
 
-import type { ActivityOptions } from '@temporalio/common';
+import type { ActivityOptions } from '@temporalio/workflow';
 import { TASK_QUEUES } from './contracts.ts';
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;

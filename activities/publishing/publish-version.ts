@@ -66,8 +66,10 @@ export function publishVersion(
 }
 
 async function assertComplete(db: Db, run: number): Promise<void> {
-  const attached = await Promise.all(STORE_TABLES.map((table) => attachedRuns(db, table)));
-  const missing = STORE_TABLES.filter((_, at) => !attached[at].includes(run));
+  const missing: string[] = [];
+  for (const table of STORE_TABLES) {
+    if (!(await attachedRuns(db, table)).includes(run)) missing.push(table);
+  }
   if (missing.length > 0) {
     throw terminalFailure(
       'PublishRefused',

@@ -55,11 +55,11 @@ export function runGate(
         .insertInto('quality.check_results')
         .values(results)
         .onConflict((conflict) =>
-          conflict.columns(['run', 'check_name']).doUpdateSet(({ ref }) => ({
-            status: ref('excluded.status'),
-            observed: ref('excluded.observed'),
-            message: ref('excluded.message'),
-            sample: ref('excluded.sample'),
+          conflict.columns(['run', 'check_name']).doUpdateSet((row) => ({
+            status: row.ref('excluded.status'),
+            observed: row.ref('excluded.observed'),
+            message: row.ref('excluded.message'),
+            sample: row.ref('excluded.sample'),
           })),
         )
         .execute();

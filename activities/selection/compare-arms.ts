@@ -37,7 +37,7 @@ export function compareArms(
     const [a, b] = arms.map(configurationKey);
     const comparison = await comparePaired(connection.db, run, a, b, settings.selection);
     return attempt.finish(async ({ db }) => {
-      const groups = await Promise.all([groupMetrics(db, run, a, 'A'), groupMetrics(db, run, b, 'B')]);
+      const groups = [await groupMetrics(db, run, a, 'A'), await groupMetrics(db, run, b, 'B')];
       const sampleRatioP = sampleRatioPValue(groups[0].users, groups[1].users);
       await insertComparison(db, run, comparison);
       await db

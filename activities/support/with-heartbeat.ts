@@ -12,7 +12,7 @@ export interface Progress {
 export interface Heartbeat {
   /** Aborts when the activity is cancelled, times out or the worker shuts down. */
   signal: AbortSignal;
-  report(progress: Progress): void;
+  report: (progress: Progress) => void;
 }
 
 /** Half of the worker's throttle interval, so that a cancellation is noticed within about a second. */

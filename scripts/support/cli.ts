@@ -27,6 +27,8 @@ export const options = {
       parseInstant,
     ),
   profile: (byDefault: string) => new Option('--profile <name>', 'named set of defaults').default(byDefault),
+  wait: () => new Option('--wait', 'follow the workflow to its end (default)').default(true),
+  noWait: () => new Option('--no-wait', 'start the workflow and return'),
   set: () =>
     new Option('--set <section.key=value>', 'override one setting of the profile; may be repeated')
       .argParser((value: string, before: string[]) => [...before, value])

@@ -2,8 +2,8 @@ import { type Connection, connect } from '../../database/connect.ts';
 import { startStack } from '../../stack/index.ts';
 
 /**
- * Gives a read-only command its database: the one that `DATABASE_URL` names, that of a running local stack, or
- * the local one, brought up for as long as it is needed.
+ * Gives a command its database: the one that `DATABASE_URL` names, that of a running local stack, or the local
+ * one, brought up for as long as it is needed.
  */
 export async function withDatabase<Result>(
   body: (connection: Connection) => Promise<Result>,
@@ -16,5 +16,17 @@ export async function withDatabase<Result>(
   } finally {
     await connection.close();
     await stack.stop();
+  }
+}
+
+/** Gives a loading command the source: `SOURCE_DATABASE_URL`, else the pipeline's own database. */
+export async function withSource<Result>(body: (source: Connection) => Promise<Result>): Promise<Result> {
+  const url = process.env.SOURCE_DATABASE_URL;
+  if (!url) return withDatabase(body);
+  const source = connect({ url, applicationName: 'nightjar-loader', max: 2 });
+  try {
+    return await body(source);
+  } finally {
+    await source.close();
   }
 }

@@ -12,26 +12,24 @@ const LOOK_MILLISECONDS = 400;
  * @throws what the workflow failed with, or what `lost` rejects with
  */
 export async function followNight<Result>(
-  handle: WorkflowHandle & { result(): Promise<Result> },
+  handle: WorkflowHandle,
   options: { stream: NodeJS.WriteStream; lost?: Promise<never> },
 ): Promise<Result> {
   const show = options.stream.isTTY ? createTable(options.stream) : createLines(options.stream);
-  let over = false;
-  const result = handle.result().finally(() => (over = true));
+  const result = handle.result() as Promise<Result>;
   // Whoever awaits the result below sees the error; until then it is not unhandled.
   const settled = result.then(
-    () => undefined,
-    () => undefined,
+    () => true,
+    () => true,
   );
   const started = Date.now();
-  while (!over) {
+  const look = async (): Promise<boolean> => {
     await tellOf(handle, show, started);
-    await Promise.race([
-      settled,
-      ...(options.lost === undefined ? [] : [options.lost]),
-      new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS)),
-    ]);
-  }
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS));
+    return false;
+  };
+  const lost = options.lost === undefined ? [] : [options.lost];
+  while (!(await Promise.race([settled, look(), ...lost])));
   await tellOf(handle, show, started);
   show.done();
   return result;

@@ -1,4 +1,5 @@
 import { basename, resolve } from 'node:path';
+import { createLogUpdate } from 'log-update';
 import { UsageError } from '../../config/settings.ts';
 import { connect } from '../../database/connect.ts';
 import { generateRatings } from '../../data/generate.ts';
@@ -23,11 +24,13 @@ export async function loadWhereEmpty(
     if (folder === undefined) {
       if (state !== 'empty') return;
       const end = new Date(new Date().toISOString().slice(0, 10));
+      const loading = showLoading(process.stderr);
       const { ratings, movies } = await generateRatings(source, {
         ratings: GENERATED_RATINGS,
         seed: 42,
         end,
-      });
+        onProgress: loading.update,
+      }).finally(loading.done);
       say(`generated ${ratings.toLocaleString('en')} ratings of ${movies.toLocaleString('en')} movies`);
       return;
     }
@@ -41,11 +44,27 @@ export async function loadWhereEmpty(
         return;
       }
     }
-    const { ratings, movies } = await importMovieLens(source, path);
+    const loading = showLoading(process.stderr);
+    const { ratings, movies } = await importMovieLens(source, path, { onProgress: loading.update }).finally(
+      loading.done,
+    );
     say(
       `imported ${ratings.toLocaleString('en')} ratings of ${movies.toLocaleString('en')} movies from ${path}`,
     );
   } finally {
     await source.close();
   }
+}
+
+/** Rows that were sent, redrawn on a terminal; nothing elsewhere, where the result says it. */
+export function showLoading(stream: NodeJS.WriteStream): {
+  update: (what: string, rows: number) => void;
+  done: () => void;
+} {
+  if (!stream.isTTY) return { update: () => undefined, done: () => undefined };
+  const draw = createLogUpdate(stream);
+  return {
+    update: (what, rows) => draw(`loading ${what}: ${rows.toLocaleString('en')} rows`),
+    done: () => draw.clear(),
+  };
 }

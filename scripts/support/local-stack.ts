@@ -6,15 +6,13 @@ import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
 import { type WorkerProcess, startWorkerProcess } from './worker-process.ts';
 
 /** Servers, a worker and a client on this machine. */
-export interface LocalStack {
-  stack: Stack;
+export interface LocalStack extends Stack {
   databaseUrl: string;
   temporal: TemporalClient;
   /** Null where we attached to a stack that has its own. */
   worker: WorkerProcess | null;
   /** Rejects when a server or the worker ends by itself. */
   lost: Promise<never>;
-  stop(): Promise<void>;
 }
 
 /**
@@ -52,7 +50,7 @@ export async function startLocalStack(log: (line: string) => void): Promise<Loca
     }
     const lost = Promise.race([stack.lost, worker === null ? never() : workerLost(worker)]);
     lost.catch(() => undefined);
-    return { stack, databaseUrl, temporal, worker, lost, stop };
+    return { ...stack, databaseUrl, temporal, worker, lost, stop };
   } catch (error) {
     await stop();
     throw error;

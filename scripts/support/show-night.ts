@@ -3,7 +3,7 @@ import pc from 'picocolors';
 import { connect } from '../../database/connect.ts';
 import { type Recommendation, anyUser, recommendationsFor } from '../../database/readers.ts';
 import type { NightlyResult } from '../../workflows/contracts.ts';
-import type { LocalStack } from './local-stack.ts';
+import type { Servers } from '../../stack/index.ts';
 
 export interface FoundNight extends NightlyResult {
   database_url: string;
@@ -11,10 +11,10 @@ export interface FoundNight extends NightlyResult {
 }
 
 /** Where the run is in the Temporal UI; null where no UI is known. */
-export function runUrl({ stack }: LocalStack, workflowId: string, runId: string): string | null {
-  if (stack.uiUrl === null) return null;
-  const namespace = encodeURIComponent(stack.temporalNamespace);
-  return `${stack.uiUrl}/namespaces/${namespace}/workflows/${encodeURIComponent(workflowId)}/${runId}/history`;
+export function runUrl(servers: Servers, workflowId: string, runId: string): string | null {
+  if (servers.uiUrl === null) return null;
+  const namespace = encodeURIComponent(servers.temporalNamespace);
+  return `${servers.uiUrl}/namespaces/${namespace}/workflows/${encodeURIComponent(workflowId)}/${runId}/history`;
 }
 
 /** Prints what a night came to: the decision, its numbers, one user's list, and where to look further. */

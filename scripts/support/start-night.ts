@@ -5,7 +5,12 @@ import {
   WorkflowIdConflictPolicy,
   type WorkflowHandleWithFirstExecutionRunId,
 } from '@temporalio/client';
-import { type NightlyRequest, type NightlyResult, TASK_QUEUES, nightlyWorkflowId } from '../../workflows/contracts.ts';
+import {
+  type NightlyRequest,
+  type NightlyResult,
+  TASK_QUEUES,
+  nightlyWorkflowId,
+} from '../../workflows/contracts.ts';
 import type { nightlyPipeline } from '../../workflows/index.ts';
 import { searchAttributes } from '../../workflows/search-attributes.ts';
 import { NIGHT_EXECUTION_TIMEOUT } from '../../workflows/timeouts.ts';

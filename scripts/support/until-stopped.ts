@@ -4,8 +4,8 @@ import { whenOrphaned } from '../../stack/index.ts';
 export interface Stopping {
   /** Resolves on SIGINT, SIGTERM or SIGHUP, or when the parent (npm) has died. */
   promise: Promise<void>;
-  /** The result of `work`, or an error when stopping comes first. */
-  or<Result>(work: Promise<Result>): Promise<Result>;
+  /** The result of `work`, or an error that says `message` when stopping comes first. */
+  or<Result>(work: Promise<Result>, message?: string): Promise<Result>;
 }
 
 /** Ends a command that was stopped; the night itself goes on where it was when a stack runs again. */
@@ -20,11 +20,11 @@ export function untilStopped(): Stopping {
   });
   return {
     promise,
-    or: (work) =>
+    or: (work, message = 'stopped; a run that was under way goes on when the stack runs again') =>
       Promise.race([
         work,
         promise.then(() => {
-          throw new StoppedError('stopped; a run that was under way goes on when the stack runs again');
+          throw new StoppedError(message);
         }),
       ]),
   };

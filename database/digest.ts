@@ -1,0 +1,123 @@
+/**
+ * What a run produced, as digests that are free of clocks and ids: two runs of one as-of over the same source
+ * have equal digests whatever went wrong in one of them, and any other cell that differs changes its table's.
+ */
+
+import { createHash } from 'node:crypto';
+import { type RawBuilder, sql } from 'kysely';
+import type { Db } from './connect.ts';
+import type { Database } from './types/index.ts';
+
+interface DigestedTable {
+  table: keyof Database;
+  /** The column that says which run a row belongs to; left out itself, as an id. */
+  key: 'run' | '_batch_id';
+  /** Columns that hold a clock's time or an id. */
+  without?: readonly string[];
+  /** Columns that hold one among other things: what is digested in their place. */
+  instead?: Record<string, RawBuilder<unknown>>;
+}
+
+/** Sentences name their run; which number it got is an id. */
+const sentence = (column: string): RawBuilder<unknown> =>
+  sql`regexp_replace(${sql.ref(column)}, ${'\\mrun[ -]?[0-9]+\\M'}, 'run', 'g')`;
+
+/** Every output table of a run. */
+export const DIGESTED_TABLES: readonly DigestedTable[] = [
+  { table: 'bronze.ratings', key: '_batch_id', without: ['_ingested_at'] },
+  { table: 'bronze.movies', key: '_batch_id', without: ['_ingested_at'] },
+  { table: 'silver.ratings', key: 'run' },
+  { table: 'silver.movies', key: 'run' },
+  { table: 'silver.rejected_ratings', key: '_batch_id' },
+  { table: 'silver.snapshots', key: 'run' },
+  { table: 'gold.splits', key: 'run' },
+  { table: 'store.user_features', key: 'run', without: ['_computed_at'] },
+  { table: 'store.movie_features', key: 'run', without: ['_computed_at'] },
+  { table: 'store.user_genre_preferences', key: 'run', without: ['_computed_at'] },
+  { table: 'store.trending', key: 'run' },
+  { table: 'store.movie_stats', key: 'run' },
+  { table: 'store.batch_recs', key: 'run' },
+  { table: 'store.similar_movies', key: 'run' },
+  { table: 'store.movies', key: 'run' },
+  { table: 'store.user_factors', key: 'run' },
+  { table: 'store.item_factors', key: 'run' },
+  { table: 'experiments.evaluations', key: 'run', without: ['training_seconds', 'evaluated_at'] },
+  { table: 'experiments.user_metrics', key: 'run' },
+  { table: 'experiments.ab_test_results', key: 'run', without: ['test_id'] },
+  { table: 'experiments.comparisons', key: 'run' },
+  {
+    table: 'models.metadata',
+    key: 'run',
+    without: ['model_version', 'snapshot', 'trained_at', 'code_version'],
+  },
+  { table: 'models.champions', key: 'run', without: ['champion_id', 'since', 'retired_at'] },
+  { table: 'models.promotions', key: 'run', without: ['promotion_id', 'decided_at'] },
+  {
+    table: 'serving.versions',
+    key: 'run',
+    without: ['model_version', 'generated_at', 'published_at', 'retired_at'],
+  },
+  {
+    table: 'quality.check_results',
+    key: 'run',
+    without: ['checked_at'],
+    instead: { message: sentence('message') },
+  },
+  {
+    table: 'pipeline.run_log',
+    key: 'run',
+    without: ['run_at', 'duration_seconds', 'model_version', 'previous_run'],
+    instead: {
+      reason: sentence('reason'),
+      // Stages without their times; those that ran side by side began in any order.
+      stages: sql`(select jsonb_agg(s - 'seconds' order by s ->> 'stage') from jsonb_array_elements(stages) s)`,
+    },
+  },
+  {
+    table: 'pipeline.alerts',
+    key: 'run',
+    without: ['alert_id', 'raised_at'],
+    instead: { message: sentence('message') },
+  },
+];
+
+export interface RunDigest {
+  run: number;
+  /** Over all tables. */
+  digest: string;
+  tables: Record<string, { rows: number; digest: string }>;
+}
+
+/** Digests of everything that a run wrote and that is still kept, in one snapshot of the database. */
+export async function digestRun(db: Db, run: number): Promise<RunDigest> {
+  return db
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .execute(async (trx) => {
+      const tables: RunDigest['tables'] = {};
+      for (const table of DIGESTED_TABLES) tables[table.table] = await digestTable(trx, table, run);
+      const digest = createHash('sha256').update(JSON.stringify(tables)).digest('hex');
+      return { run, digest, tables };
+    });
+}
+
+/** A sum over rows does not depend on their order, and needs no sort. */
+async function digestTable(db: Db, { table, key, without = [], instead = {} }: DigestedTable, run: number) {
+  const columns = await columnsOf(db, table);
+  const digested = columns
+    .filter((column) => column !== key && !without.includes(column))
+    .map((column) => instead[column] ?? sql.ref(column));
+  const { rows } = await sql<{ rows: number; sum: string }>`
+    select count(*) as rows, to_hex(mod(coalesce(sum(
+             hashtextextended(row(${sql.join(digested)})::text, 0)::numeric
+           ), 0), 4611686018427387904)::bigint) as sum
+    from ${sql.table(table)} where ${sql.ref(key)} = ${sql.lit(run)}`.execute(db);
+  return { rows: rows[0].rows, digest: rows[0].sum };
+}
+
+async function columnsOf(db: Db, table: string): Promise<string[]> {
+  const { rows } = await sql<{ column: string }>`
+    select attname as column from pg_attribute
+    where attrelid = ${table}::regclass and attnum > 0 and not attisdropped order by attname`.execute(db);
+  return rows.map(({ column }) => column);
+}

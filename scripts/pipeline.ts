@@ -1,0 +1,133 @@
+/** Ad-hoc workflows, and what the pipeline knows about its runs. */
+
+import { UsageError, resolveSettings } from '../config/settings.ts';
+import { digestRun } from '../database/digest.ts';
+import { keptVersions, lastRuns } from '../database/readers.ts';
+import { createCommand, integer, options, run } from './support/cli.ts';
+import { connectServers } from './support/connect-servers.ts';
+import { withDatabase } from './support/database.ts';
+import { print, runNight } from './support/night.ts';
+import { metric, table } from './support/table.ts';
+import { untilStopped } from './support/until-stopped.ts';
+
+interface NightOptions {
+  asOf?: string;
+  profile: string;
+  set: string[];
+  wait: boolean;
+  json?: boolean;
+}
+
+const nightly = createCommand('nightly', 'Start a night on the servers that run, and follow it.', [
+  'npm run pipeline -- nightly --profile small',
+  'npm run pipeline -- nightly --as-of 2026-11-24T02:00:00Z --no-wait',
+])
+  .addOption(options.asOf())
+  .addOption(options.profile('production'))
+  .addOption(options.set())
+  .addOption(options.wait())
+  .addOption(options.noWait())
+  .addOption(options.json())
+  .action(async (given: NightOptions) => {
+    resolveSettings(given.profile, given.set);
+    const { servers, temporal } = await connectServers();
+    const request = {
+      asOf: given.asOf ?? new Date().toISOString(),
+      profile: given.profile,
+      overrides: given.set,
+    };
+    try {
+      await untilStopped().or(
+        runNight({ servers, temporal, request, json: given.json ?? false, wait: given.wait }),
+        `detached; the night for ${request.asOf} goes on: npm run pipeline -- status`,
+      );
+    } finally {
+      await temporal.close();
+    }
+  });
+
+const status = createCommand('status', 'Show the last runs.', ['npm run pipeline -- status --limit 3'])
+  .option('--limit <runs>', 'how many', integer(1, 1000), 10)
+  .addOption(options.json())
+  .action(({ limit, json }: { limit: number; json?: boolean }) =>
+    withDatabase(async ({ db }) => {
+      const runs = await lastRuns(db, limit);
+      if (json === true) return print(runs);
+      console.log(
+        table(
+          ['run', 'as-of', 'status', 'version', 'RMSE', 'P@10', 's', 'reason'],
+          runs.map((row) => [
+            row.run,
+            row.as_of.toISOString(),
+            row.status,
+            row.published === true ? row.model_version : '',
+            metric(row.rmse),
+            metric(row.precision_at_10),
+            row.duration_seconds?.toFixed(1),
+            row.reason ?? `live as ${row.workflow_id}`,
+          ]),
+        ),
+      );
+    }),
+  );
+
+const versions = createCommand('versions', 'Show the model versions that are kept, and which one serves.', [
+  'npm run pipeline -- versions',
+])
+  .addOption(options.json())
+  .action(({ json }: { json?: boolean }) =>
+    withDatabase(async ({ db }) => {
+      const kept = await keptVersions(db);
+      if (json === true) return print(kept);
+      console.log(
+        table(
+          ['', 'version', 'run', 'configuration', 'RMSE', 'P@10', 'published'],
+          kept.map((row) => [
+            row.served ? '→' : '',
+            row.model_version,
+            row.run,
+            row.configuration,
+            metric(row.rmse),
+            metric(row.precision_at_10),
+            row.published_at?.toISOString(),
+          ]),
+        ),
+      );
+    }),
+  );
+
+const digest = createCommand(
+  'digest',
+  'Digests of every output table of a run, free of clocks and ids: equal runs have equal digests.',
+  ['npm run pipeline -- digest', 'npm run pipeline -- digest --run 7 --json'],
+)
+  .option('--run <number>', 'which run; the last one by default', integer(1))
+  .addOption(options.json())
+  .action((given: { run?: number; json?: boolean }) =>
+    withDatabase(async ({ db }) => {
+      const known = await lastRuns(db, Number.MAX_SAFE_INTEGER);
+      const chosen = given.run ?? known.at(0)?.run;
+      if (chosen === undefined || !known.some((row) => row.run === chosen)) {
+        throw new UsageError(
+          given.run === undefined ? 'there is no run yet' : `--run ${given.run}: there is no such run`,
+        );
+      }
+      const found = await digestRun(db, chosen);
+      if (given.json === true) return print(found);
+      console.log(
+        table(
+          ['table', 'rows', 'digest'],
+          Object.entries(found.tables).map(([name, { rows, digest: sum }]) => [name, rows, sum]),
+        ),
+      );
+      console.log(`run ${found.run}: ${found.digest}`);
+    }),
+  );
+
+await run(
+  createCommand('pipeline', 'Ad-hoc workflows, and what the pipeline knows about its runs.')
+    .addCommand(nightly)
+    .addCommand(status)
+    .addCommand(versions)
+    .addCommand(digest),
+);

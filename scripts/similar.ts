@@ -1,0 +1,31 @@
+/** A movie's neighbours. */
+
+import { similarTo } from '../database/readers.ts';
+import { createCommand, integer, options, run } from './support/cli.ts';
+import { withDatabase } from './support/database.ts';
+import { print } from './support/night.ts';
+import { metric, table } from './support/table.ts';
+
+await run(
+  createCommand('similar', 'Show the movies most similar to a movie.', ['npm run similar -- --movie 1'])
+    .requiredOption('--movie <id>', 'movie_id', integer(-2147483648, 2147483647))
+    .option('--limit <rows>', 'how many', integer(1, 100), 10)
+    .addOption(options.json())
+    .action(({ movie, limit, json }: { movie: number; limit: number; json?: boolean }) =>
+      withDatabase(async ({ db }) => {
+        const list = await similarTo(db, movie, limit);
+        if (list.length === 0) {
+          throw new Error(
+            `movie ${movie} has no neighbours in the published version: unknown, or too rarely rated`,
+          );
+        }
+        if (json === true) return print(list);
+        console.log(
+          table(
+            ['', 'movie', 'title', 'similarity'],
+            list.map((row) => [row.rank, row.similar_movie_id, row.title, metric(row.similarity)]),
+          ),
+        );
+      }),
+    ),
+);
