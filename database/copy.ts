@@ -43,7 +43,20 @@ export async function copyIn(
   return sink.rowCount;
 }
 
+/** Clients whose COPY to us has not been read to its end. */
+const copying = new WeakSet<CopyClient>();
+
+/** Whether the client's last `copyOut` was given up before its end: it can then serve nothing any more. */
+export function isCopying(client: CopyClient): boolean {
+  return copying.has(client);
+}
+
 /** Streams the result of `copy (query) to stdout` as PostgreSQL sends it. */
 export function copyOut(client: CopyClient, query: string, options = 'format binary'): Readable {
-  return client.query(copyTo(`copy (${query}) to stdout with (${options})`));
+  const stream = client.query(copyTo(`copy (${query}) to stdout with (${options})`));
+  copying.add(client);
+  stream.on('end', () => copying.delete(client));
+  // Only an error of the server's own ends the COPY there too.
+  stream.on('error', (error) => 'severity' in error && copying.delete(client));
+  return stream;
 }

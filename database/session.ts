@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } from 'kysely';
 import type pg from 'pg';
 import type { Connection, Db } from './connect.ts';
+import { isCopying } from './copy.ts';
 import type { Database } from './types/index.ts';
 
 /** One open transaction: the typed query builder and the client under it, which COPY needs. */
@@ -36,7 +37,9 @@ export async function transaction<Result>(
     await client.query('commit');
     return result;
   } catch (error) {
-    await client.query('rollback').catch(() => (broken = true));
+    // A COPY that was left in the middle still sends: the connection would never get to the rollback.
+    broken = isCopying(client);
+    if (!broken) await client.query('rollback').catch(() => (broken = true));
     throw error;
   } finally {
     stopWatching();

@@ -12,9 +12,8 @@ export interface AlsTask {
   /** Row-major factors over shared memory; the items' hold the start. */
   userFactors: Float32Array;
   itemFactors: Float32Array;
-  /** Per row, its part of the objective; over shared memory. */
-  userObjective: Float64Array;
-  itemObjective: Float64Array;
+  /** Per item, its part of the objective; over shared memory. */
+  objective: Float64Array;
 }
 
 export interface AlsIteration {
@@ -31,7 +30,7 @@ const CHUNKS = 512;
  * alone, so the bits do not depend on how many threads there are.
  */
 export function solveAls(task: AlsTask, context: ThreadContext): void {
-  const { matrix, rank, iterations, userFactors, itemFactors, userObjective, itemObjective } = task;
+  const { matrix, rank, iterations, userFactors, itemFactors } = task;
   const userChunks = balancedChunks(matrix.byUser.starts, CHUNKS);
   const itemChunks = balancedChunks(matrix.byItem.starts, CHUNKS);
   const solver = createSolver(rank, task.regularization);
@@ -40,21 +39,25 @@ export function solveAls(task: AlsTask, context: ThreadContext): void {
     chunks: Uint32Array,
     fixed: Float32Array,
     solved: Float32Array,
-    objective: Float64Array,
+    objective?: Float64Array,
   ): void => {
     for (let chunk = nextChunk(context, CHUNKS); chunk >= 0; chunk = nextChunk(context, CHUNKS)) {
-      for (let row = chunks[chunk]; row < chunks[chunk + 1]; row++)
-        solver(rows, row, fixed, solved, objective);
+      for (let row = chunks[chunk]; row < chunks[chunk + 1]; row++) {
+        const part = solver(rows, row, fixed, solved);
+        if (objective !== undefined) objective[row] = part;
+      }
     }
     barrier(context);
   };
   for (let iteration = 1; iteration <= iterations; iteration++) {
-    solveSide(matrix.byUser, userChunks, itemFactors, userFactors, userObjective);
-    solveSide(matrix.byItem, itemChunks, userFactors, itemFactors, itemObjective);
+    solveSide(matrix.byUser, userChunks, itemFactors, userFactors);
+    solveSide(matrix.byItem, itemChunks, userFactors, itemFactors, task.objective);
     if (context.thread === 0) {
-      const objective = sum(itemObjective) + penalty(matrix.byUser, userFactors, rank, task.regularization);
+      const objective = sum(task.objective) + penalty(matrix.byUser, userFactors, rank, task.regularization);
       context.progress({ iteration, objective } satisfies AlsIteration);
     }
+    // The next iteration writes the factors that the objective was read from.
+    barrier(context);
   }
 }
 
@@ -79,13 +82,8 @@ function penalty(
   return total;
 }
 
-type Solver = (
-  rows: SparseRows,
-  row: number,
-  fixed: Float32Array,
-  solved: Float32Array,
-  objective: Float64Array,
-) => void;
+/** Writes a row's factors and returns its part of the objective, the fixed side's penalty left out. */
+type Solver = (rows: SparseRows, row: number, fixed: Float32Array, solved: Float32Array) => number;
 
 /**
  * Solves (G + lambda n I) x = b for a row with n ratings, G and b summed over its ratings in double precision.
@@ -96,7 +94,7 @@ function createSolver(rank: number, regularization: number): Solver {
   const right = new Float64Array(rank);
   const vector = new Float64Array(rank);
   const gathered = new Float64Array(rank);
-  return (rows, row, fixed, solved, objective) => {
+  return (rows, row, fixed, solved) => {
     const { starts, columns, values } = rows;
     const count = starts[row + 1] - starts[row];
     gram.fill(0);
@@ -124,7 +122,7 @@ function createSolver(rank: number, regularization: number): Solver {
       fitted += rightBefore[i] * right[i];
       solved[row * rank + i] = right[i];
     }
-    objective[row] = squares - fitted;
+    return squares - fitted;
   };
 }
 

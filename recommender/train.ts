@@ -64,8 +64,7 @@ async function trainAls(
     regularization,
     userFactors: new Float32Array(new SharedArrayBuffer(userIds.length * rank * 4)),
     itemFactors: initialFactors(itemIds.length, rank, seed),
-    userObjective: new Float64Array(new SharedArrayBuffer(userIds.length * 8)),
-    itemObjective: new Float64Array(new SharedArrayBuffer(itemIds.length * 8)),
+    objective: new Float64Array(new SharedArrayBuffer(itemIds.length * 8)),
   };
   const started = performance.now();
   await runThreads('als', task, {

@@ -11,6 +11,9 @@ import { registerSearchAttributes } from '../temporal/search-attributes.ts';
 import { createWorkers } from './create-workers.ts';
 import { createLogger, installRuntime } from './logging.ts';
 
+/** What a worker without its parent may still take. */
+const ORPHAN_MILLISECONDS = 2_000;
+
 async function main(): Promise<void> {
   const environment = readEnvironment();
   const log = createLogger(environment.LOG_LEVEL);
@@ -44,13 +47,18 @@ async function main(): Promise<void> {
       environment,
       dependencies: { connection, source, threads: environment.NIGHTJAR_THREADS, codeVersion: version },
     });
-    // 'disconnect' comes from a parent that died: nobody is left who would stop us.
-    for (const signal of ['SIGTERM', 'SIGINT', 'disconnect'] as const) {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
         log.info({ signal }, 'draining');
         workers.shutdown();
       });
     }
+    // From a parent that died: its servers go too, and there is little left to drain for.
+    process.on('disconnect', () => {
+      log.warn('the process that started this worker is gone');
+      workers.shutdown();
+      setTimeout(() => process.exit(1), ORPHAN_MILLISECONDS).unref();
+    });
     const running = workers.run();
     log.info({ database: describeDatabase(environment.DATABASE_URL), version, migrated }, 'worker is ready');
     // A parent that started us over IPC waits for this.

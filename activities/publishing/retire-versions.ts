@@ -14,7 +14,7 @@ export interface RetireResult extends StageResult {
 }
 
 /**
- * Keeps the last model versions, the data of the published night and this run's snapshot; drops everything else,
+ * Keeps the last model versions, the data and snapshot of the published night and this run's snapshot; drops everything else,
  * what dead runs left behind too. Whoever was deleted in the source is deleted in the kept versions.
  */
 export function retireVersions(
@@ -40,7 +40,7 @@ export function retireVersions(
     const pointer = await connection.db.selectFrom('serving.pointer').select('data_run').executeTakeFirst();
     const data = pointer === undefined ? [] : [pointer.data_run];
     const dropped =
-      (await dropAllBut(connection.db, SNAPSHOT_TABLES, [run])) +
+      (await dropAllBut(connection.db, SNAPSHOT_TABLES, [run, ...data])) +
       (deferred
         ? 0
         : (await dropAllBut(connection.db, MODEL_TABLES, kept)) +

@@ -34,7 +34,7 @@ export interface Stages {
   status: 'running' | 'done';
   /** Raised by every attempt; a write transaction of an attempt whose token is older is refused. */
   token: number;
-  result: NullableJson<unknown>;
+  result: NullableJson<object>;
   rows: number | null;
   started_at: Date;
   finished_at: Date | null;

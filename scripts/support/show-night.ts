@@ -1,8 +1,8 @@
-import Table from 'cli-table3';
 import pc from 'picocolors';
 import { connect } from '../../database/connect.ts';
-import { type Recommendation, anyUser, recommendationsFor } from '../../database/readers.ts';
+import { anyUser, recommendationsFor } from '../../database/readers.ts';
 import type { NightlyResult } from '../../workflows/contracts.ts';
+import { metric, table } from './table.ts';
 import type { Servers } from '../../stack/index.ts';
 
 export interface FoundNight extends NightlyResult {
@@ -20,11 +20,10 @@ export function runUrl(servers: Servers, workflowId: string, runId: string): str
 /** Prints what a night came to: the decision, its numbers, one user's list, and where to look further. */
 export async function showNight(night: FoundNight, databaseUrl: string): Promise<void> {
   const say = (line = ''): void => void process.stdout.write(`${line}\n`);
-  const number = (value: number | null): string => value?.toFixed(4) ?? 'n/a';
   say();
   say(`${night.status === 'success' ? pc.green('success') : pc.red(night.status)}: ${night.reason}`);
   say(
-    `run ${night.run}, as-of ${night.as_of}: RMSE ${number(night.rmse)}, MAE ${number(night.mae)}, Precision@10 ${number(night.precision_at_10)} on the holdout`,
+    `run ${night.run}, as-of ${night.as_of}: RMSE ${metric(night.rmse)}, MAE ${metric(night.mae)}, Precision@10 ${metric(night.precision_at_10)} on the holdout`,
   );
   for (const alert of night.alerts) say(pc.yellow(`alert: ${alert}`));
   if (night.published) {
@@ -46,19 +45,14 @@ async function showOneUser(url: string, say: (line?: string) => void): Promise<v
     if (user === null) return;
     say();
     say(`recommended to user ${user}`);
-    say(listTable(await recommendationsFor(connection.db, user, 5)));
+    const list = await recommendationsFor(connection.db, user, 5);
+    say(
+      table(
+        ['', 'title', 'genres', 'score', 'from'],
+        list.map((row) => [row.rank, row.title, row.genres, metric(row.predicted_score), row.provenance]),
+      ),
+    );
   } finally {
     await connection.close();
   }
-}
-
-export function listTable(list: Recommendation[]): string {
-  const table = new Table({
-    head: ['', 'movie', 'genres', 'score', 'from'],
-    style: { head: [], border: [] },
-  });
-  for (const { rank, title, genres, predicted_score, provenance } of list) {
-    table.push([rank, title, genres ?? '', predicted_score?.toFixed(4) ?? '', provenance]);
-  }
-  return table.toString();
 }

@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type TestDatabase, createTestDatabase } from '../test/support/database.ts';
+import { copyIn, copyOut } from './copy.ts';
+import { encodeFactorRows, encodeRows, readFactorRows, readFixedColumns } from './copy-binary.ts';
+import { transaction } from './session.ts';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase({ migrate: false });
+});
+afterAll(() => database.drop());
+beforeEach(async () => {
+  await database.pool.query(`
+    drop table if exists numbers, vectors;
+    create table numbers (a integer, b real, c smallint, d float8);
+    create table vectors (run integer, id integer, factors real[])`);
+});
+
+const count = async (table: string): Promise<unknown> =>
+  (await database.pool.query<{ count: number }>(`select count(*) from ${table}`)).rows[0].count;
+
+test('rows go in and come out with every bit, NaN as null', async () => {
+  const a = Int32Array.from({ length: 50_000 }, (_, row) => row * 7 - 100_000);
+  const b = Float32Array.from(a, (value) => value / 3);
+  const columns = [a, b];
+  await transaction(database, async ({ client }) => {
+    const rows = encodeRows(['int4', 'int2', 'float8'], a.length, (row, column) =>
+      column === 0 ? a[row] : column === 1 ? row % 1000 : row === 3 ? Number.NaN : b[row],
+    );
+    const target = { table: 'numbers', columns: ['a', 'c', 'd'], options: 'format binary' };
+    expect(await copyIn(client, target, rows)).toBe(a.length);
+    await client.query('update numbers set b = d');
+  });
+  expect((await database.pool.query('select a from numbers where d is null')).rows).toEqual([{ a: a[3] }]);
+  await database.pool.query('update numbers set b = 1 where d is null');
+  columns[1][3] = 1;
+  const out = await transaction(database, ({ client }) =>
+    readFixedColumns(copyOut(client, 'select a, b from numbers order by a'), ['int4', 'float4'], a.length),
+  );
+  expect(out).toEqual(columns);
+});
+
+test('factors go in and come out with every bit', async () => {
+  const ids = Int32Array.from({ length: 3_000 }, (_, row) => row - 5);
+  const factors = Float32Array.from({ length: 3_000 * 5 }, (_, at) => Math.sin(at) / 3);
+  await transaction(database, ({ client }) =>
+    copyIn(
+      client,
+      { table: 'vectors', columns: ['run', 'id', 'factors'], options: 'format binary' },
+      encodeFactorRows(9, ids, factors, 5),
+    ),
+  );
+  const found = await transaction(database, ({ client }) =>
+    readFactorRows(copyOut(client, 'select id, factors from vectors order by id'), 5),
+  );
+  expect(found).toEqual({ ids, factors });
+  const wrong = transaction(database, ({ client }) =>
+    readFactorRows(copyOut(client, 'select id, factors from vectors'), 4),
+  );
+  await expect(wrong).rejects.toThrow();
+});
+
+test('another number of rows than expected, or a null, is an error', async () => {
+  await database.pool.query('insert into numbers (a, b) values (1, 1), (2, null)');
+  const read = (query: string, rows: number) =>
+    transaction(database, ({ client }) => readFixedColumns(copyOut(client, query), ['int4', 'float4'], rows));
+  await expect(read('select a, b from numbers where b is not null', 2)).rejects.toThrow('1 rows came');
+  await expect(read('select a, b from numbers', 2)).rejects.toThrow();
+});
+
+test('of a COPY whose source fails or whose backend dies nothing stays', async () => {
+  const failing = transaction(database, ({ client }) =>
+    copyIn(
+      client,
+      { table: 'numbers', columns: ['a'] },
+      (function* () {
+        yield '1\n2\n';
+        throw new Error('the source broke');
+      })(),
+    ),
+  );
+  await expect(failing).rejects.toThrow('the source broke');
+  expect(await count('numbers')).toBe(0);
+
+  const killed = transaction(database, async ({ client }) => {
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const lines = (async function* () {
+      yield '1\n2\n';
+      await database.pool.query('select pg_terminate_backend($1)', [rows[0].pid]);
+      for (;;) {
+        yield '3\n'.repeat(10_000);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    })();
+    return copyIn(client, { table: 'numbers', columns: ['a'] }, lines);
+  });
+  await expect(killed).rejects.toThrow();
+  expect(await count('numbers')).toBe(0);
+});

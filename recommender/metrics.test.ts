@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest';
+import { type Model, buildRatingMatrix, evaluateModel, pairedRmseBootstrap, trainModel } from './index.ts';
+
+/** Two users, four movies; every user scores movies 1 to 4 as 4, 3, 2, 1. */
+async function byHand() {
+  const train = await buildRatingMatrix({
+    users: Int32Array.of(1, 1, 2, 3, 3),
+    items: Int32Array.of(1, 2, 3, 4, 1),
+    ratings: Float32Array.of(5, 3, 4, 2, 1),
+  });
+  const model: Model = {
+    configuration: { family: 'als', rank: 1, iterations: 1, regularization: 0.1, seed: 0 },
+    rank: 1,
+    userIds: train.userIds,
+    itemIds: train.itemIds,
+    userFactors: Float32Array.of(1, 1, 1),
+    itemFactors: Float32Array.of(4, 3, 2, 1),
+  };
+  // User 1 likes movie 3, user 2 likes 1 and dislikes 4; user 9 and movie 8 are unknown to the model.
+  const holdout = {
+    users: Int32Array.of(1, 2, 2, 9, 3),
+    items: Int32Array.of(3, 1, 4, 1, 8),
+    ratings: Float32Array.of(5, 4, 2, 3, 4),
+  };
+  return { train, model, holdout };
+}
+
+test('agrees with what is computed by hand', async () => {
+  const { train, model, holdout } = await byHand();
+  const found = await evaluateModel(model, train, holdout, { k: 2, minimumRatings: 0, threads: 2 });
+  // Errors 3, 0 and 1 on three scored pairs; two dropped, whose fallback is the train mean of 3.
+  expect(found.predictions).toBe(3);
+  expect(found.dropped).toBe(2);
+  expect(found.rmse).toBeCloseTo(Math.sqrt(10 / 3), 12);
+  expect(found.mae).toBeCloseTo(4 / 3, 12);
+  expect(found.rmseWithFallback).toBeCloseTo(Math.sqrt((10 + 0 + 1) / 5), 12);
+  expect(found.maeWithFallback).toBeCloseTo((4 + 0 + 1) / 5, 12);
+  // Lists of two without train items: user 1 gets 3, 4 (hit first), user 2 gets 1, 2 (hit first); user 3's
+  // relevant movie 8 is unknown and cannot be in a list (2, 3).
+  expect(found.users).toBe(3);
+  expect(found.precision).toBeCloseTo((0.5 + 0.5 + 0) / 3, 12);
+  expect(found.recall).toBeCloseTo((1 + 1 + 0) / 3, 12);
+  expect(found.ndcg).toBeCloseTo((1 + 1 + 0) / 3, 12);
+  expect(found.map).toBeCloseTo((1 + 1 + 0) / 3, 12);
+  expect(found.coverage).toBe(1);
+});
+
+test('popular predicts no ratings: its RMSE does not apply', async () => {
+  const { train, holdout } = await byHand();
+  const popular = await trainModel(train, { family: 'popular' }, { threads: 1 });
+  const found = await evaluateModel(popular, train, holdout, { k: 2, minimumRatings: 0, threads: 1 });
+  expect(found.rmse).toBeNull();
+  expect(found.mae).toBeNull();
+  expect(found.precision).toBeGreaterThan(0);
+});
+
+test('does not depend on the number of threads', async () => {
+  const { train, model, holdout } = await byHand();
+  const options = { k: 2, minimumRatings: 0 };
+  const one = await evaluateModel(model, train, holdout, { ...options, threads: 1 });
+  expect(await evaluateModel(model, train, holdout, { ...options, threads: 3 })).toEqual(one);
+});
+
+test('the paired interval sees an effect that is the same for all, and none between equals', () => {
+  const counts = new Int32Array(200).fill(3);
+  const a = Float64Array.from(counts, (_, user) => 1 + (user % 7));
+  const better = a.map((error) => error * 0.95);
+  const effect = pairedRmseBootstrap(
+    { squaredErrorsA: a, squaredErrorsB: better, counts },
+    { resamples: 500, seed: 1 },
+  );
+  expect(effect.difference).toBeGreaterThan(0);
+  expect(effect.low).toBeGreaterThan(0);
+  expect(effect.low).toBeLessThan(effect.difference);
+  expect(effect.high).toBeGreaterThan(effect.difference);
+  const none = pairedRmseBootstrap(
+    { squaredErrorsA: a, squaredErrorsB: a, counts },
+    { resamples: 500, seed: 1 },
+  );
+  expect(none).toEqual({ difference: 0, low: 0, high: 0 });
+  const again = pairedRmseBootstrap(
+    { squaredErrorsA: a, squaredErrorsB: better, counts },
+    { resamples: 500, seed: 1 },
+  );
+  expect(again).toEqual(effect);
+});
