@@ -91,9 +91,18 @@ async function tryMeasure(
     const measured = await measure(dependencies, run);
     return (name) => measured[name] ?? { observed: null, finding: 'it looked at nothing' };
   } catch (error) {
+    if (!isOfTheQuery(error)) throw error;
     const finding = `it could not run: ${error instanceof Error ? error.message : String(error)}`;
     return () => ({ observed: null, finding });
   }
+}
+
+/**
+ * Whether an error would come again however often the query is sent: SQLSTATE classes 21 to 23 and 42, of data
+ * and of the query. Anything else (a connection lost, a server restarting) is worth a retry.
+ */
+function isOfTheQuery(error: unknown): boolean {
+  return /^(2[123]|42)/.test(String((error as { code?: unknown } | null)?.code ?? ''));
 }
 
 function judge(

@@ -128,7 +128,8 @@ async function assertNewest(trx: Db, run: number, stage: string, token: number):
     .select(['stage.token', 'ledger.status'])
     .where('stage.run', '=', run)
     .where('stage.stage', '=', stage)
-    .forUpdate('stage')
+    // Not FOR UPDATE: chunks that are written side by side hold the row's key by their reference to it.
+    .forNoKeyUpdate('stage')
     .forShare('ledger')
     .executeTakeFirst();
   if (current?.token !== token || current.status !== 'running') {

@@ -1,0 +1,261 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { GateScope } from '../../database/types/index.ts';
+import { type TestDatabase, createTestDatabase } from '../../test/support/database.ts';
+import { closeRun, insertRun } from '../../test/support/runs.ts';
+import { emptySource, fillSource } from '../../test/support/source.ts';
+import {
+  SMALL,
+  createStages,
+  evaluateNight,
+  makeSnapshot,
+  prepareVersion,
+} from '../../test/support/stages.ts';
+import { checks } from './checks.ts';
+
+let database: TestDatabase;
+let run: number;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(() => database.drop());
+
+beforeEach(async () => {
+  await database.pool.query(`
+    drop table if exists movielens.ratings, movielens.movies;
+    create table movielens.ratings (user_id integer, movie_id integer, rating real, rating_timestamp timestamp);
+    create table movielens.movies (movie_id integer, title text, genres text)`);
+  await fillSource(database, 30, 20);
+  run = await insertRun(database, {
+    asOf: new Date(Date.UTC(2026, 0, 29, 0, 0, day++)).toISOString(),
+    overrides,
+  });
+});
+afterEach(() => closeRun(database, run, 'failed'));
+let day = 0;
+const overrides = [...SMALL, 'quality.freshnessSeverity=error'];
+
+/** Everything up to where the gate stands. */
+async function prepare(scope: GateScope): Promise<void> {
+  const stages = createStages(database);
+  if (scope === 'source') return;
+  if (scope === 'bronze') return void (await stages.ingestBronze({ run }));
+  if (scope === 'silver') return makeSnapshot(stages, run);
+  await evaluateNight(stages, run);
+  if (scope === 'features') return;
+  if (scope === 'model') return void (await stages.refitModel({ run }));
+  await prepareVersion(stages, run);
+}
+
+async function passes(scope: GateScope): Promise<string> {
+  try {
+    await createStages(database).runGate({ run, scope });
+    return '';
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function resultOf(check: string) {
+  return database.db
+    .selectFrom('quality.check_results')
+    .selectAll()
+    .where('run', '=', run)
+    .where('check_name', '=', check)
+    .executeTakeFirstOrThrow();
+}
+
+const scopes: GateScope[] = ['source', 'bronze', 'silver', 'features', 'model', 'publish'];
+
+test.each(scopes)('every check of the %s gate passes on good data', async (scope) => {
+  await prepare(scope);
+  expect(await passes(scope)).toBe('');
+  const results = await database.db
+    .selectFrom('quality.check_results')
+    .select(['check_name', 'status'])
+    .where('run', '=', run)
+    .execute();
+  expect(results.map(({ check_name }) => check_name).sort()).toEqual(
+    checks
+      .filter((check) => check.scope === scope)
+      .map(({ name }) => name)
+      .sort(),
+  );
+  expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['passed']));
+});
+
+interface Dirt {
+  check: string;
+  /** In the source before the night reads it, or in the run's own tables before the gate. */
+  source?: string;
+  inside?: (run: number) => string;
+  status?: 'failed' | 'warned';
+  says: string;
+}
+
+const rating = (values: string): string => `insert into movielens.ratings values ${values}`;
+
+const dirt: Dirt[] = [
+  {
+    check: 'source_columns',
+    source: 'alter table movielens.ratings drop column rating_timestamp',
+    says: 'no column movielens.ratings.rating_timestamp',
+  },
+  {
+    check: 'source_columns',
+    source: 'alter table movielens.movies alter title type integer using 1',
+    says: 'movielens.movies.title of type integer',
+  },
+  { check: 'source_columns', source: 'drop table movielens.movies', says: 'no table movielens.movies' },
+  { check: 'ratings_minimum', source: 'truncate movielens.ratings', says: 'at least 10 ratings, found 0' },
+  { check: 'movies_present', source: 'truncate movielens.movies', says: 'at least one movie' },
+  { check: 'null_keys', source: rating(`(null, 1, 4, '2026-01-02')`), says: 'without user_id or movie_id' },
+  {
+    check: 'rating_domain',
+    source: rating(`(99, 1, 3.3, '2026-01-02'), (98, 1, 3, null)`),
+    status: 'warned',
+    says: 'found 2',
+  },
+  {
+    check: 'duplicates',
+    source: rating(`(1, 1, 4, '2026-01-02'), (1, 1, 3, '2026-01-03')`),
+    status: 'warned',
+    says: 'one rating for each user and movie',
+  },
+  {
+    check: 'orphan_movies',
+    source: rating(`(1, 4444, 4, '2026-01-02')`),
+    status: 'warned',
+    says: 'in the catalogue, found 1',
+  },
+  {
+    check: 'future_timestamps',
+    source: rating(`(1, 444, 4, '2999-01-02')`),
+    status: 'warned',
+    says: 'later than the start of the run, found 1',
+  },
+  {
+    check: 'freshness',
+    source: `update movielens.ratings set rating_timestamp = rating_timestamp - interval '1 year'`,
+    says: 'at most 2 days before the as-of',
+  },
+  {
+    check: 'catalogue_titles',
+    source: `insert into movielens.movies values (500, null, 'Drama')`,
+    status: 'warned',
+    says: 'a title',
+  },
+  {
+    check: 'snapshot_present',
+    source: 'update movielens.ratings set rating = 9',
+    says: 'at least one rating',
+  },
+  {
+    check: 'row_accounting',
+    inside: (at) =>
+      `update silver.snapshots set superseded_ratings = superseded_ratings + 1 where run = ${at}`,
+    says: 'bronze = silver + rejected + superseded',
+  },
+  {
+    check: 'refused_share',
+    source: 'update movielens.ratings set rating = 7 where user_id <= 2',
+    says: 'at most 1% of the rows refused',
+  },
+  {
+    check: 'user_feature_rows',
+    inside: (at) => `delete from store.user_features where run = ${at} and user_id = 1`,
+    says: '29 rows for 30',
+  },
+  {
+    check: 'movie_feature_rows',
+    inside: (at) => `delete from store.movie_features where run = ${at} and movie_id = 1`,
+    says: '19 rows for 20',
+  },
+  {
+    check: 'genre_preference_rows',
+    inside: (at) => `delete from store.user_genre_preferences where run = ${at} and user_id = 1`,
+    says: '29 rows for 30',
+  },
+  {
+    check: 'factors_complete',
+    inside: (at) =>
+      `update store.item_factors set factors = array[1]::real[] where run = ${at} and movie_id = 1`,
+    says: '1 of another length',
+  },
+  {
+    check: 'factors_finite',
+    inside: (at) => `update store.user_factors set factors[1] = 'NaN' where run = ${at} and user_id = 1`,
+    says: 'every factor a finite number, found 1',
+  },
+  {
+    check: 'recommendations_complete',
+    inside: (at) => `delete from store.batch_recs where run = ${at} and user_id = 1 and rank = 1`,
+    says: 'recommendations for every user',
+  },
+  {
+    check: 'no_rated_movie',
+    inside: (at) => `
+      update store.batch_recs r set movie_id = (
+        select movie_id from silver.ratings s where s.run = ${at} and s.user_id = 1 limit 1
+      ) where run = ${at} and user_id = 1 and rank = 1`,
+    says: 'who has rated it, found 1',
+  },
+  {
+    check: 'no_null_title',
+    inside: (at) => `delete from store.movies where run = ${at} and movie_id = 1`,
+    says: 'a title for every movie',
+  },
+  {
+    check: 'never_itself',
+    inside: (at) =>
+      `update store.similar_movies set similar_movie_id = movie_id where run = ${at} and movie_id = 1 and rank = 1`,
+    says: 'similar to itself, found 1',
+  },
+  {
+    check: 'trending_present',
+    inside: (at) => `delete from store.trending where run = ${at}`,
+    status: 'warned',
+    says: 'at least one trending movie',
+  },
+];
+
+test('there is dirt for every check', () => {
+  expect(new Set(dirt.map(({ check }) => check))).toEqual(new Set(checks.map(({ name }) => name)));
+});
+
+test.each(dirt)('$check sees what is wrong: $says', async ({ check, source, inside, status, says }) => {
+  const { scope } = checks.find(({ name }) => name === check) ?? { scope: 'source' };
+  if (source !== undefined) await database.pool.query(source);
+  await prepare(scope);
+  if (inside !== undefined) await database.pool.query(inside(run));
+  const said = await passes(scope);
+  const found = await resultOf(check);
+  expect(found.status).toBe(status ?? 'failed');
+  expect(found.message).toContain(says);
+  if (found.status === 'failed') expect(said).toContain(says);
+  if (found.status === 'warned') expect(said).toBe('');
+});
+
+test('an empty source fails the gate with a sentence', async () => {
+  await emptySource(database).catch(() => undefined);
+  await database.pool.query('truncate movielens.ratings, movielens.movies');
+  expect(await passes('source')).toMatch(/run \d+, source gate: ratings_minimum expected .* found 0/);
+});
+
+test('a check whose query is broken has failed, and says so', async () => {
+  await prepare('publish');
+  await database.pool.query('alter table store.similar_movies rename to elsewhere');
+  const said = await passes('publish').finally(() =>
+    database.pool.query('alter table store.elsewhere rename to similar_movies'),
+  );
+  expect(said).toContain('it could not run: relation "store.similar_movies" does not exist');
+});
+
+test('samples of offending rows are kept, and no more than five', async () => {
+  await database.pool.query(
+    rating(Array.from({ length: 8 }, (_, at) => `(${at}, 1, 9, '2026-01-02')`).join()),
+  );
+  await prepare('bronze');
+  await passes('bronze');
+  expect((await resultOf('rating_domain')).sample).toHaveLength(5);
+});
