@@ -8,7 +8,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from './connect.ts';
 import type { Database } from './types/index.ts';
 
-interface DigestedTable {
+export interface DigestedTable {
   table: keyof Database;
   /** The column that says which run a row belongs to; left out itself, as an id. */
   key: 'run' | '_batch_id';
@@ -88,17 +88,17 @@ export interface RunDigest {
   tables: Record<string, { rows: number; digest: string }>;
 }
 
-/** Digests of everything that a run wrote and that is still kept, in one snapshot of the database. */
-export async function digestRun(db: Db, run: number): Promise<RunDigest> {
-  return db
-    .transaction()
-    .setIsolationLevel('repeatable read')
-    .execute(async (trx) => {
-      const tables: RunDigest['tables'] = {};
-      for (const table of DIGESTED_TABLES) tables[table.table] = await digestTable(trx, table, run);
-      const digest = createHash('sha256').update(JSON.stringify(tables)).digest('hex');
-      return { run, digest, tables };
-    });
+/**
+ * Digests of everything that a run wrote and that is still kept, in one snapshot of the database.
+ * @param db where it is a transaction, that one is used
+ */
+export async function digestRun(db: Db, run: number, chosen = DIGESTED_TABLES): Promise<RunDigest> {
+  const read = async (trx: Db): Promise<RunDigest> => {
+    const tables: RunDigest['tables'] = {};
+    for (const table of chosen) tables[table.table] = await digestTable(trx, table, run);
+    return { run, digest: createHash('sha256').update(JSON.stringify(tables)).digest('hex'), tables };
+  };
+  return db.isTransaction ? read(db) : db.transaction().setIsolationLevel('repeatable read').execute(read);
 }
 
 /** A sum over rows does not depend on their order, and needs no sort. */

@@ -22,6 +22,7 @@ export const SMALL = [
   'similar.minimumRatings=2',
   'trending.minimumRecentRatings=1',
   'selection.resamples=100',
+  'alarm.rmseThreshold=10',
   'challengers=[{"family":"als","rank":3,"iterations":3,"regularization":0.1,"seed":42},{"family":"als","rank":4,"iterations":3,"regularization":0.1,"seed":42}]',
 ];
 
@@ -66,6 +67,7 @@ export async function publishNight(connection: Connection, asOf: string, overrid
   const run = await insertRun(connection, { asOf, overrides });
   await evaluateNight(stages, run);
   await prepareVersion(stages, run);
+  await stages.runGate({ run, scope: 'publish' });
   await stages.publishVersion({ run });
   await stages.retireVersions({ run });
   await closeRun(connection, run);

@@ -1,0 +1,160 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connect } from '../../database/connect.ts';
+import { recommendationsFor, recommendationsFromFactors } from '../../database/readers.ts';
+import { type TestDatabase, createTestDatabase } from '../../test/support/database.ts';
+import { closeRun, insertRun } from '../../test/support/runs.ts';
+import { fillSource } from '../../test/support/source.ts';
+import {
+  SMALL,
+  createStages,
+  evaluateNight,
+  prepareVersion,
+  publishNight,
+} from '../../test/support/stages.ts';
+
+let database: TestDatabase;
+const asOfOf = (night: number): string => new Date(Date.UTC(2026, 1, night)).toISOString();
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  await fillSource(database, 30, 20);
+  await publishNight(database, asOfOf(1));
+});
+afterAll(() => database.drop());
+
+const versions = async (): Promise<number[]> => {
+  const { rows } = await database.pool.query<{ run: number }>(
+    'select run from serving.versions where retired_at is null order by run',
+  );
+  return rows.map(({ run }) => run);
+};
+
+test('a predicted score is the dot product of the exported factors', async () => {
+  const { rows } = await database.pool.query<{ user: string; item: string; score: number }>(`
+    select u.features_json as user, i.features_json as item, b.predicted_score as score
+    from recommendations.batch_recs b
+    join models.user_factors u using (user_id) join models.item_factors i using (movie_id)`);
+  expect(rows.length).toBeGreaterThan(100);
+  for (const { user, item, score } of rows) {
+    const right = JSON.parse(item) as number[];
+    const product = (JSON.parse(user) as number[]).reduce((sum, value, at) => sum + value * right[at], 0);
+    expect(Math.abs(product - score)).toBeLessThanOrEqual(0.5e-4 + 1e-9);
+  }
+  // The text restores the 32-bit floats exactly.
+  const stored = await database.pool.query<{ factors: number[]; features_json: string }>(`
+    select s.factors::float8[] as factors, v.features_json from store.user_factors s join models.user_factors v using (user_id)`);
+  for (const { factors, features_json } of stored.rows) {
+    expect((JSON.parse(features_json) as number[]).map(Math.fround)).toEqual(factors);
+  }
+});
+
+test('the list of a user is what its factors give, and who has none gets popular movies, then trending', async () => {
+  const list = await recommendationsFor(database.db, 1, 20);
+  expect(list.length).toBeGreaterThan(3);
+  expect(list.map(({ provenance }) => provenance)).toEqual(list.map(() => 'als'));
+  const again = await recommendationsFromFactors(database.db, 1, 20);
+  expect(again.map(({ rank, movie_id, predicted_score }) => ({ rank, movie_id, predicted_score }))).toEqual(
+    list.map(({ rank, movie_id, predicted_score }) => ({ rank, movie_id, predicted_score })),
+  );
+
+  const fallback = await recommendationsFor(database.db, 123_456, 5);
+  const { rows } = await database.pool.query<{ movie_id: number }>(`
+    select movie_id from movielens.ratings group by movie_id order by count(*) desc, movie_id limit 5`);
+  expect(fallback.map(({ movie_id }) => movie_id)).toEqual(rows.map(({ movie_id }) => movie_id));
+  expect(fallback[0]).toMatchObject({ rank: 1, provenance: 'popular', predicted_score: null });
+});
+
+test('ten publishes, and a reader of three tables never sees two versions, an error or nothing', async () => {
+  const reader = connect({ url: database.url, applicationName: 'nightjar-reader', max: 2 });
+  const seen = new Set<string>();
+  const troubles: string[] = [];
+  let over = false;
+  const reading = (async () => {
+    while (!over) {
+      try {
+        const { rows } = await reader.pool.query<{ seen: string[]; rows: number }>(`
+          select count(*) as rows,
+                 array_agg(distinct b.model_version || ' ' || s.model_version || ' ' || t.as_of) as seen
+          from recommendations.batch_recs b
+          join recommendations.similar_movies s on s.movie_id = b.movie_id and s.rank = 1
+          join recommendations.trending t on t.rank = 1`);
+        if (rows[0].rows === 0) troubles.push('nothing');
+        else if (rows[0].seen.length !== 1) troubles.push(`several at once: ${rows[0].seen.join(', ')}`);
+        else seen.add(rows[0].seen[0]);
+      } catch (error) {
+        troubles.push(String(error));
+      }
+    }
+  })();
+  const published = new Map<string, string>();
+  try {
+    for (let night = 2; night <= 11; night++) {
+      const run = await publishNight(database, asOfOf(night));
+      published.set(`als-rank4-run${run}`, asOfOf(night));
+      published.set(`als-rank3-run${run}`, asOfOf(night));
+    }
+  } finally {
+    over = true;
+    await reading;
+    await reader.close();
+  }
+  expect(troubles).toEqual([]);
+  // Lists, neighbours and trending were of one night each time, and the reader came by at every night.
+  expect(seen.size).toBeGreaterThanOrEqual(10);
+  for (const one of seen) {
+    const [lists, neighbours, ...asOf] = one.split(' ');
+    expect(neighbours).toBe(lists);
+    const night = published.get(lists);
+    if (night !== undefined) expect(new Date(asOf.join(' ')).toISOString()).toBe(night);
+  }
+});
+
+describe('after eleven nights', () => {
+  test('three versions are kept, and tables of no others', async () => {
+    const kept = await versions();
+    expect(kept).toHaveLength(3);
+    const { rows } = await database.pool.query<{ name: string }>(`
+      select relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where nspname = 'store' and relkind = 'r' and relname like 'batch_recs_run%' order by 1`);
+    expect(rows.map(({ name }) => Number(name.replace('batch_recs_run', ''))).sort((a, b) => a - b)).toEqual(
+      kept,
+    );
+  });
+
+  test('an older as-of is not published over a newer one', async () => {
+    const stages = createStages(database);
+    const before = await database.db.selectFrom('serving.pointer').selectAll().executeTakeFirstOrThrow();
+    const run = await insertRun(database, { asOf: '2025-12-01T00:00:00Z', overrides: SMALL });
+    try {
+      await database.pool.query(
+        `update movielens.ratings set rating_timestamp = rating_timestamp - interval '3 months'`,
+      );
+      await evaluateNight(stages, run);
+      await prepareVersion(stages, run);
+      await expect(stages.publishVersion({ run })).rejects.toThrow('is older than the published');
+    } finally {
+      await closeRun(database, run, 'failed');
+    }
+    expect(await database.db.selectFrom('serving.pointer').selectAll().executeTakeFirstOrThrow()).toEqual(
+      before,
+    );
+  });
+
+  test('who is deleted in the source is gone from every kept version after the next night', async () => {
+    await database.pool.query('delete from movielens.ratings where user_id = 2');
+    await publishNight(database, asOfOf(12));
+    for (const table of [
+      'store.batch_recs',
+      'store.user_factors',
+      'store.user_features',
+      'store.user_genre_preferences',
+      'silver.ratings',
+      'bronze.ratings',
+      'experiments.user_metrics',
+    ]) {
+      const { rows } = await database.pool.query(`select count(*) as rows from ${table} where user_id = 2`);
+      expect(rows, table).toEqual([{ rows: 0 }]);
+    }
+    expect(await versions()).toHaveLength(3);
+  });
+});
