@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { signalsOf, type Service } from './keeper-protocol.ts';
 
 export function isAlive(pid: number): boolean {
@@ -12,7 +13,9 @@ export function isAlive(pid: number): boolean {
 
 /** The command line of a process, empty where it is gone: a number may belong to somebody else by now. */
 export function commandLine(pid: number): string {
+  const file = `/proc/${pid}/cmdline`;
   try {
+    if (existsSync('/proc/self/cmdline')) return readFileSync(file, 'utf8').replaceAll('\0', ' ');
     return execFileSync('ps', ['-o', 'args=', '-p', String(pid)], {
       stdio: ['ignore', 'pipe', 'ignore'],
     }).toString();

@@ -1,4 +1,5 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
 import { resolveSettings, settingsHash } from '../../config/settings.ts';
 import type { Connection } from '../../database/connect.ts';
 import type { ActivityDependencies } from '../../activities/support/run.ts';
@@ -40,10 +41,13 @@ export function dependencies(connection: Connection): ActivityDependencies {
   return { connection, source: connection, threads: 2, codeVersion: 'test' };
 }
 
+/** What an activity throws is looked at by the test that called it. */
+const silent = new DefaultLogger('ERROR', () => undefined);
+
 /** Calls an activity inside the SDK's own activity environment, which gives it a context to beat in. */
 export function callActivity<Input, Result>(
   activity: (input: Input) => Promise<Result>,
   input: Input,
 ): Promise<Result> {
-  return new MockActivityEnvironment().run(activity, input);
+  return new MockActivityEnvironment({}, { logger: silent }).run(activity, input);
 }

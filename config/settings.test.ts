@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { readEnvironment } from './environment.ts';
+import { UsageError, resolveSettings, settingsHash } from './settings.ts';
+
+test('a profile is a set of defaults, and an override changes one of them', () => {
+  expect(resolveSettings('production').quality.minimumRatings).toBe(10_000_000);
+  expect(resolveSettings('small', ['quality.minimumRatings=5']).quality.minimumRatings).toBe(5);
+  expect(resolveSettings('small').trending.anchor).toBe('newest_rating');
+  expect(resolveSettings('small', ['alarm.policy=publish']).alarm.policy).toBe('publish');
+});
+
+test.each([
+  [['nosuch.key=1'], 'nosuch.key: no such setting'],
+  [['quality.nosuch=1'], 'quality.nosuch: no such setting'],
+  [['quality.minimumRatings'], 'expected section.key=value'],
+  [['quality.minimumRatings=-1'], '--set quality.minimumRatings'],
+  [['quality.minimumRatings=many'], '--set quality.minimumRatings'],
+  [['alarm.policy=shout'], '--set alarm.policy'],
+  [['constructor.name=x'], 'no such setting'],
+  [['__proto__.polluted=1'], '--set __proto__.polluted=1: expected'],
+])('refuses %s in one line that names it', (overrides, says) => {
+  const refusal = () => resolveSettings('small', overrides);
+  expect(refusal).toThrow(UsageError);
+  expect(refusal).toThrow(says);
+});
+
+test('refuses a profile that there is not', () => {
+  expect(() => resolveSettings('huge')).toThrow(
+    '--profile huge: no such profile; there are small, production',
+  );
+});
+
+test('the hash is of what is computed, not of how it was written', () => {
+  const plain = resolveSettings('small');
+  expect(settingsHash(resolveSettings('small', ['quality.minimumRatings=1000']))).toBe(settingsHash(plain));
+  expect(settingsHash(resolveSettings('small', ['quality.minimumRatings=1001']))).not.toBe(
+    settingsHash(plain),
+  );
+});
+
+test('the environment is validated, and a refusal never shows a value', () => {
+  const good = { DATABASE_URL: 'postgresql://me:secret@db/night' };
+  expect(readEnvironment(good).NIGHTJAR_TRAINING_SLOTS).toBe(1);
+  expect(() => readEnvironment({})).toThrow('DATABASE_URL is not set');
+  expect(() => readEnvironment({ ...good, NIGHTJAR_THREADS: 'all' })).toThrow('NIGHTJAR_THREADS');
+  const wrong = () => readEnvironment({ DATABASE_URL: 'mysql://me:secret@db/night' });
+  expect(wrong).toThrow('DATABASE_URL: expected postgresql://');
+  expect(wrong).not.toThrow('secret');
+});
