@@ -1,9 +1,11 @@
 import { type WorkflowHandle, WorkflowFailedError } from '@temporalio/client';
+import type { temporal } from '@temporalio/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { generateRatings } from '../data/generate.ts';
 import { importMovieLens } from '../data/import-movielens.ts';
 import { outcomeOf, startNight } from '../scripts/support/start-night.ts';
 import type { NightlyResult } from '../workflows/contracts.ts';
+import { NIGHT_EXECUTION_TIMEOUT } from '../workflows/timeouts.ts';
 import { MOVIELENS, hasMovieLens } from './support/movielens.ts';
 import { type NightTest, startNightTest } from './support/temporal.ts';
 
@@ -27,9 +29,20 @@ const count = async (table: string): Promise<number> => {
   return rows[0].rows;
 };
 
+type ScheduledActivity = temporal.api.history.v1.IActivityTaskScheduledEventAttributes;
+interface Histories {
+  events: number;
+  /** Bytes of the largest payload. */
+  largest: number;
+  activities: ScheduledActivity[];
+}
+
 /** Every event of a workflow and of its children. */
-async function historyOf(handle: WorkflowHandle): Promise<{ events: number; largest: number }> {
+async function historyOf(handle: WorkflowHandle): Promise<Histories> {
   const { events } = await handle.fetchHistory();
+  const activities = (events ?? []).flatMap(
+    ({ activityTaskScheduledEventAttributes: activity }) => activity ?? [],
+  );
   const children = (events ?? []).flatMap(({ childWorkflowExecutionStartedEventAttributes: child }) =>
     child?.workflowExecution?.workflowId ? [child.workflowExecution.workflowId] : [],
   );
@@ -44,7 +57,24 @@ async function historyOf(handle: WorkflowHandle): Promise<{ events: number; larg
   return {
     events: below.reduce((sum, child) => sum + child.events, events?.length ?? 0),
     largest: Math.max(largest, ...below.map((child) => child.largest)),
+    activities: [...activities, ...below.flatMap((child) => child.activities)],
   };
+}
+
+/** Seconds that an activity may take at most: every attempt to its timeout, and the back-off between them. */
+function worstCase({ startToCloseTimeout, scheduleToCloseTimeout, retryPolicy }: ScheduledActivity): number {
+  const seconds = (duration: { seconds?: unknown } | null | undefined) => Number(duration?.seconds ?? 0);
+  const whole = seconds(scheduleToCloseTimeout) || Infinity;
+  const attempts = retryPolicy?.maximumAttempts || Infinity;
+  if (attempts === Infinity) return whole;
+  let total = attempts * seconds(startToCloseTimeout);
+  for (let retry = 0; retry < attempts - 1; retry++) {
+    total += Math.min(
+      seconds(retryPolicy?.maximumInterval),
+      seconds(retryPolicy?.initialInterval) * (retryPolicy?.backoffCoefficient ?? 2) ** retry,
+    );
+  }
+  return Math.min(whole, total);
 }
 
 describe('a night', () => {
@@ -133,6 +163,17 @@ describe('a night', () => {
     expect(largest).toBeLessThan(16_384);
   });
 
+  test('its worst case is shorter than its execution timeout, and that than a day', async () => {
+    const { activities } = await historyOf(handle);
+    expect(activities.length).toBeGreaterThan(20);
+    for (const activity of activities)
+      expect(worstCase(activity), activity.activityType?.name ?? '').toBeGreaterThan(0);
+    const worst = activities.reduce((sum, activity) => sum + worstCase(activity), 0);
+    const timeout = Number.parseInt(NIGHT_EXECUTION_TIMEOUT) * 3600;
+    expect(worst).toBeLessThan(timeout);
+    expect(timeout).toBeLessThan(86_400);
+  });
+
   test('carries its outcome in result, memo and search attributes', async () => {
     const { memo, typedSearchAttributes } = await handle.describe();
     expect(memo?.outcome).toEqual(outcome);
@@ -178,7 +219,7 @@ describe('a night', () => {
       taskQueue: 'nightjar',
       args: [request(asOf, ['similar.perMovie=3'])],
     });
-    const failure = await other.result().catch((error: unknown) => error);
+    const failure: unknown = await other.result().catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(WorkflowFailedError);
     expect(JSON.stringify((failure as WorkflowFailedError).cause)).toContain('RunConflict');
     expect(await count('pipeline.run_log')).toBe(1);

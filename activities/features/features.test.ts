@@ -137,7 +137,11 @@ for (const { name, skip, movielens } of sources) {
       const { rows } = await database.pool.query<Record<string, unknown>>(
         `select * from store.${table} where run = ${run} order by ${key}`,
       );
-      return rows.map(({ run: _run, _computed_at, ...features }) => features);
+      return rows.map((row) =>
+        Object.fromEntries(
+          Object.entries(row).filter(([column]) => !['run', '_computed_at'].includes(column)),
+        ),
+      );
     };
 
     test('every column of user_features is what its definition gives', async () => {

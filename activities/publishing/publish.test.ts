@@ -68,9 +68,9 @@ test('ten publishes, and a reader of three tables never sees two versions, an er
   const reader = connect({ url: database.url, applicationName: 'nightjar-reader', max: 2 });
   const seen = new Set<string>();
   const troubles: string[] = [];
-  let over = false;
-  const reading = (async () => {
-    while (!over) {
+  const reading = new AbortController();
+  const readerLoop = (async () => {
+    while (!reading.signal.aborted) {
       try {
         const { rows } = await reader.pool.query<{ seen: string[]; rows: number }>(`
           select count(*) as rows,
@@ -94,8 +94,8 @@ test('ten publishes, and a reader of three tables never sees two versions, an er
       published.set(`als-rank3-run${run}`, asOfOf(night));
     }
   } finally {
-    over = true;
-    await reading;
+    reading.abort();
+    await readerLoop;
     await reader.close();
   }
   expect(troubles).toEqual([]);

@@ -39,11 +39,17 @@ const overrides = [...SMALL, 'quality.freshnessSeverity=error'];
 async function prepare(scope: GateScope): Promise<void> {
   const stages = createStages(database);
   if (scope === 'source') return;
-  if (scope === 'bronze') return void (await stages.ingestBronze({ run }));
+  if (scope === 'bronze') {
+    await stages.ingestBronze({ run });
+    return;
+  }
   if (scope === 'silver') return makeSnapshot(stages, run);
   await evaluateNight(stages, run);
   if (scope === 'features') return;
-  if (scope === 'model') return void (await stages.refitModel({ run }));
+  if (scope === 'model') {
+    await stages.refitModel({ run });
+    return;
+  }
   await prepareVersion(stages, run);
 }
 

@@ -1,4 +1,5 @@
 import type { Insertable } from 'kysely';
+import pg from 'pg';
 import type { CheckResults, GateScope } from '../../database/types/index.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
@@ -102,7 +103,7 @@ async function tryMeasure(
  * and of the query. Anything else (a connection lost, a server restarting) is worth a retry.
  */
 function isOfTheQuery(error: unknown): boolean {
-  return /^(2[123]|42)/.test(String((error as { code?: unknown } | null)?.code ?? ''));
+  return error instanceof pg.DatabaseError && /^(2[123]|42)/.test(error.code ?? '');
 }
 
 function judge(

@@ -1,0 +1,103 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { inject, expect, test } from 'vitest';
+import { createTestDatabase } from '../test/support/database.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const unreachable = {
+  DATABASE_URL: 'postgresql://me:secret@127.0.0.1:1/none',
+  TEMPORAL_ADDRESS: '127.0.0.1:1',
+};
+
+function command(line: string, env: Record<string, string> = unreachable) {
+  const [script, ...args] = line.split(' ');
+  const { status, stdout, stderr } = spawnSync(process.execPath, [`${root}/scripts/${script}.ts`, ...args], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+    timeout: 60_000,
+  });
+  return { status, stdout, stderr };
+}
+
+// Without servers: what is refused is refused before anything is asked for or changed.
+test.each([
+  ['nightly --as-of yesterday', '--as-of', 'expected an ISO instant'],
+  ['nightly --as-of 2026-11-24T02:00:00', '--as-of', 'expected a zone'],
+  ['nightly --profile huge', '--profile huge', 'there are small, production'],
+  ['nightly --set quality.nosuch=1', '--set quality.nosuch', 'no such setting'],
+  ['nightly --nosuch', '--nosuch', 'unknown option'],
+  ['nightly surplus', '', 'too many arguments'],
+  ['pipeline nightly --set alarm.policy=shout', '--set alarm.policy', ''],
+  ['pipeline status --limit many', '--limit', 'expected a whole number'],
+  ['pipeline nosuch', 'nosuch', 'unknown command'],
+  ['recommend', '--user', 'not specified'],
+  ['recommend --user me', '--user', 'expected a whole number'],
+  ['similar --movie 1.5', '--movie', 'expected a whole number'],
+  ['data generate --ratings 3', '--ratings', 'expected a whole number from 1000'],
+  ['reset', '--yes', 'no terminal'],
+])('%s: one line that names what was wrong, exit code 2', (line, names, says) => {
+  const { status, stdout, stderr } = command(line);
+  expect(stderr.trim().split('\n')).toHaveLength(1);
+  expect(stderr).toContain(names);
+  expect(stderr).toContain(says);
+  expect(stdout).toBe('');
+  expect(status).toBe(2);
+});
+
+test('a server that does not answer is one line without the password, exit code 1', () => {
+  const { status, stderr } = command('pipeline status');
+  expect(stderr.trim().split('\n')).toHaveLength(1);
+  expect(stderr).toContain('127.0.0.1:1');
+  expect(stderr).not.toContain('secret');
+  expect(status).toBe(1);
+});
+
+test('every npm script has help with examples', () => {
+  const { scripts } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as {
+    scripts: Record<string, string>;
+  };
+  const names = Object.values(scripts).flatMap((script) => /scripts\/(\w+)\.ts/.exec(script)?.[1] ?? []);
+  expect(names.length).toBeGreaterThanOrEqual(9);
+  for (const name of names) {
+    const { status, stdout } = command(`${name} --help`);
+    expect(status, name).toBe(0);
+    expect(stdout, name).toContain(`Usage: ${name}`);
+    if (!['pipeline', 'data'].includes(name)) expect(stdout, name).toContain('Examples:');
+  }
+});
+
+test('an unknown folder to import changes nothing', async () => {
+  const database = await createTestDatabase();
+  try {
+    const { status, stderr } = command('data import --data /no/such/folder', {
+      DATABASE_URL: database.url,
+      TEMPORAL_ADDRESS: inject('temporalAddress'),
+    });
+    expect(stderr).toContain('/no/such/folder');
+    expect(status).toBe(2);
+    const { rows } = await database.pool.query('select count(*) as rows from movielens.ratings');
+    expect(rows).toEqual([{ rows: 0 }]);
+  } finally {
+    await database.drop();
+  }
+});
+
+test('readers and migrate speak JSON on standard output, and nothing else there', async () => {
+  const database = await createTestDatabase();
+  try {
+    const env = { DATABASE_URL: database.url, TEMPORAL_ADDRESS: inject('temporalAddress') };
+    const json = (line: string): unknown => JSON.parse(command(`${line} --json`, env).stdout);
+    expect(json('migrate')).toEqual({ applied: [] });
+    expect(json('pipeline status')).toEqual([]);
+    expect(json('pipeline versions')).toEqual([]);
+    expect(json('trending')).toEqual([]);
+    expect(json('data status')).toEqual({ state: 'empty' });
+    const nobody = command('recommend --user 1', env);
+    expect(nobody.stderr).toContain('nothing is published yet');
+    expect(nobody.status).toBe(1);
+  } finally {
+    await database.drop();
+  }
+});
