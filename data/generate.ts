@@ -29,11 +29,11 @@ const LARGEST = 32_000_000;
 /** Characters of a COPY chunk. */
 const CHUNK = 1 << 18;
 
-/** Users and movies for a number of ratings, along the published sets: 100k, 1m, 25m. */
+/** Users and movies for a number of ratings, along the published sets of 100 thousand, 1 and 25 million. */
 export function shapeOf(ratings: number): { users: number; movies: number } {
   return {
-    users: Math.max(20, Math.round(160 * (ratings / 25) ** 0.5 + ratings / 163)),
-    movies: Math.max(40, Math.round(Math.min(59_047, 5.4 * ratings ** 0.5))),
+    users: Math.max(20, Math.round(ratings / 154)),
+    movies: Math.max(40, Math.round(Math.min(59_047, 1_682 * (ratings / 100_000) ** 0.645))),
   };
 }
 
@@ -95,9 +95,9 @@ function* ratingLines(
   for (let user = 0; user < shape.users; user++) {
     const vector = Float64Array.from({ length: TRUTH_RANK }, () => normal(random) / TRUTH_RANK ** 0.25);
     const bias = normal(random) * SPREAD.user;
-    // Most rate in one evening; one in five over months, up to the end.
+    // Most rate in one evening; one in five goes on to the end.
     const arrival = endSeconds - Math.floor(uniform() * DAYS * SECONDS_PER_DAY);
-    const span = uniform() < 0.8 ? SECONDS_PER_DAY / 4 : uniform() * (endSeconds - arrival);
+    const span = uniform() < 0.8 ? SECONDS_PER_DAY / 4 : endSeconds - arrival;
     for (let drawn = 0; drawn < activity[user]; drawn++) {
       const movie = drawMovie(popularity, ratedBy, user, uniform);
       ratedBy[movie] = user;
