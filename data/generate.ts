@@ -31,10 +31,10 @@ const CHUNK = 1 << 18;
 
 /** Users and movies for a number of ratings, along the published sets of 100 thousand, 1 and 25 million. */
 export function shapeOf(ratings: number): { users: number; movies: number } {
-  return {
-    users: Math.max(20, Math.round(ratings / 154)),
-    movies: Math.max(40, Math.round(Math.min(59_047, 1_682 * (ratings / 100_000) ** 0.645))),
-  };
+  const movies = Math.max(40, Math.round(Math.min(59_047, 1_682 * (ratings / 100_000) ** 0.645)));
+  // Nobody rates more than half of the movies; few ratings need users enough to hold them.
+  const users = Math.max(20, Math.round(ratings / 154), Math.ceil(ratings / (movies / 4)));
+  return { users, movies };
 }
 
 /**

@@ -31,6 +31,7 @@ const TYPES: Record<string, string> = {
   jsonb: 'json',
   'text[]': 'string[]',
   'real[]': 'number[]',
+  bytea: 'Buffer',
 };
 
 /** The `Database` interface as the compiler sees it; Kysely's column types by what a select gives. */
@@ -67,7 +68,11 @@ function readInterface(): Tables {
         if (part.flags & ts.TypeFlags.StringLike) return 'string';
         if (part.flags & ts.TypeFlags.BooleanLike) return 'boolean';
         const name = checker.typeToString(part);
-        return ['Date', 'string[]', 'number[]'].includes(name) ? name : 'json';
+        return ['Date', 'string[]', 'number[]'].includes(name)
+          ? name
+          : name.startsWith('Buffer')
+            ? 'Buffer'
+            : 'json';
       }),
     );
     const [name] = names;

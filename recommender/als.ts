@@ -7,8 +7,12 @@ import { balancedChunks, barrier, nextChunk } from './threads/sharing.ts';
 export interface AlsTask {
   matrix: RatingMatrix;
   rank: number;
+  /** Iterations that are done already; the items' factors are those after the last of them. */
+  done: number;
   iterations: number;
   regularization: number;
+  /** Milliseconds between checkpoints; null for none. */
+  checkpointEvery: number | null;
   /** Row-major factors over shared memory; the items' hold the start. */
   userFactors: Float32Array;
   itemFactors: Float32Array;
@@ -20,6 +24,8 @@ export interface AlsIteration {
   iteration: number;
   /** Squared error plus penalty after the iteration: what the iterations minimise. */
   objective: number;
+  /** The items' factors, where a checkpoint is due: all that the next iteration starts from. */
+  checkpoint: Float32Array | null;
 }
 
 /** Fine enough to balance threads at the end of a side, coarse enough that the counter costs nothing. */
@@ -49,12 +55,20 @@ export function solveAls(task: AlsTask, context: ThreadContext): void {
     }
     barrier(context);
   };
-  for (let iteration = 1; iteration <= iterations; iteration++) {
+  let saved = performance.now();
+  for (let iteration = task.done + 1; iteration <= iterations; iteration++) {
     solveSide(matrix.byUser, userChunks, itemFactors, userFactors);
     solveSide(matrix.byItem, itemChunks, userFactors, itemFactors, task.objective);
     if (context.thread === 0) {
       const objective = sum(task.objective) + penalty(matrix.byUser, userFactors, rank, task.regularization);
-      context.progress({ iteration, objective } satisfies AlsIteration);
+      // After the last one there is nothing to resume.
+      const due =
+        task.checkpointEvery !== null &&
+        iteration < iterations &&
+        performance.now() - saved >= task.checkpointEvery;
+      if (due) saved = performance.now();
+      const checkpoint = due ? Float32Array.from(itemFactors) : null;
+      context.progress({ iteration, objective, checkpoint } satisfies AlsIteration);
     }
     // The next iteration writes the factors that the objective was read from.
     barrier(context);

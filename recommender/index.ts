@@ -15,4 +15,4 @@ export { similarItems } from './similar.ts';
 export { recommendTopN } from './topn.ts';
 export type { RankedLists } from './ranked-lists.ts';
 export { trainModel } from './train.ts';
-export type { IterationProgress } from './train.ts';
+export type { IterationProgress, TrainingCheckpoint } from './train.ts';

@@ -4,6 +4,7 @@ import { crc32OfText } from './split.ts';
 import {
   type AlsConfiguration,
   type RatingMatrix,
+  type TrainingCheckpoint,
   buildRatingMatrix,
   evaluateModel,
   score,
@@ -72,6 +73,23 @@ test('no iteration makes the objective worse, and each is told of', async () => 
   expect(objectives).toHaveLength(als.iterations);
   for (let at = 1; at < objectives.length; at++) {
     expect(objectives[at]).toBeLessThanOrEqual(objectives[at - 1] * (1 + 1e-6));
+  }
+});
+
+test('resumed after any iteration, it gives the same bits as if it had not stopped', async () => {
+  const ratings = await matrix();
+  const whole = await trainModel(ratings, als, { threads: 2 });
+  const checkpoints: TrainingCheckpoint[] = [];
+  await trainModel(ratings, als, {
+    threads: 2,
+    checkpointSeconds: 0,
+    onCheckpoint: (checkpoint) => checkpoints.push(checkpoint),
+  });
+  expect(checkpoints.map(({ iteration }) => iteration)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  for (const resume of checkpoints) {
+    const resumed = await trainModel(ratings, als, { threads: 3, resume });
+    expect(resumed.userFactors).toEqual(whole.userFactors);
+    expect(resumed.itemFactors).toEqual(whole.itemFactors);
   }
 });
 

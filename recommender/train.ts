@@ -5,15 +5,27 @@ import { createRandom } from './random.ts';
 import type { RatingMatrix } from './ratings.ts';
 import { runThreads } from './threads/pool.ts';
 
-export interface IterationProgress extends AlsIteration {
+export interface IterationProgress extends Omit<AlsIteration, 'checkpoint'> {
   /** Since the training began. */
   seconds: number;
+}
+
+/** Where a training can be taken up again: the same bits come out as if it had not stopped. */
+export interface TrainingCheckpoint {
+  iteration: number;
+  itemFactors: Float32Array;
 }
 
 export interface TrainOptions {
   threads: number;
   signal?: AbortSignal;
   onIteration?: (progress: IterationProgress) => void;
+  /** Resumes after this iteration of the same configuration on the same ratings. */
+  resume?: TrainingCheckpoint;
+  /** Told after an iteration when `checkpointSeconds` have passed since the last time. */
+  onCheckpoint?: (checkpoint: TrainingCheckpoint) => void;
+  /** 2 by default: with an iteration of at most 3 s, at most 5 s of work are lost. */
+  checkpointSeconds?: number;
 }
 
 /**
@@ -53,25 +65,31 @@ function popularModel({ userIds, itemIds, byItem }: RatingMatrix, configuration:
 async function trainAls(
   matrix: RatingMatrix,
   configuration: AlsConfiguration,
-  { threads, signal, onIteration }: TrainOptions,
+  options: TrainOptions,
 ): Promise<Model> {
+  const { threads, signal, onIteration, resume, onCheckpoint, checkpointSeconds = 2 } = options;
   const { userIds, itemIds } = matrix;
   const { rank, iterations, regularization, seed } = configuration;
   const task: AlsTask = {
     matrix,
     rank,
+    done: resume?.iteration ?? 0,
     iterations,
     regularization,
+    checkpointEvery: onCheckpoint === undefined ? null : checkpointSeconds * 1000,
     userFactors: new Float32Array(new SharedArrayBuffer(userIds.length * rank * 4)),
     itemFactors: initialFactors(itemIds.length, rank, seed),
     objective: new Float64Array(new SharedArrayBuffer(itemIds.length * 8)),
   };
+  if (resume !== undefined) task.itemFactors.set(resume.itemFactors);
   const started = performance.now();
   await runThreads('als', task, {
     threads,
     signal,
-    onProgress: (iteration: AlsIteration) =>
-      onIteration?.({ ...iteration, seconds: (performance.now() - started) / 1000 }),
+    onProgress: ({ checkpoint, ...progress }: AlsIteration) => {
+      if (checkpoint !== null) onCheckpoint?.({ iteration: progress.iteration, itemFactors: checkpoint });
+      onIteration?.({ ...progress, seconds: (performance.now() - started) / 1000 });
+    },
   });
   const { userFactors, itemFactors } = task;
   return { configuration, rank, userIds, itemIds, userFactors, itemFactors };

@@ -8,9 +8,12 @@ import { TASK_QUEUES } from './contracts.ts';
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;
 
-/** Short statements on the ledger and the pointer. */
+/**
+ * Short statements on the ledger and the pointer, of milliseconds. Too short to beat: a worker that died in one is
+ * noticed when its time is over.
+ */
 export const quickSql = {
-  startToCloseTimeout: '1m',
+  startToCloseTimeout: '20s',
   retry: { ...retry, maximumAttempts: 8 },
 } satisfies ActivityOptions;
 
@@ -34,7 +37,7 @@ export const numeric = {
  * retrying, for longer than a night takes.
  */
 export const beginning = {
-  startToCloseTimeout: '1m',
+  startToCloseTimeout: '20s',
   scheduleToCloseTimeout: '3h',
   retry: { ...retry, maximumInterval: '10s' },
 } satisfies ActivityOptions;

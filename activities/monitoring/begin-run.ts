@@ -5,6 +5,7 @@ import { type Settings, UsageError, resolveSettings, settingsHash } from '../../
 import type { Connection, Db } from '../../database/connect.ts';
 import { transaction } from '../../database/session.ts';
 import { terminalFailure } from '../support/failures.ts';
+import { dropLeftovers } from '../publishing/leftovers.ts';
 import { closeRun, loadOutcome } from './close-run.ts';
 import type { RunOutcome } from './outcome.ts';
 
@@ -68,7 +69,7 @@ export async function beginRun(
     });
   }
 
-  return transaction(connection, async ({ db }) => {
+  const begun = await transaction(connection, async ({ db }) => {
     const asOf = new Date(input.asOf);
     const earlier = await db
       .selectFrom('pipeline.runs')
@@ -94,6 +95,8 @@ export async function beginRun(
       champion: await championBeside(db, settings),
     };
   });
+  if (begun.known === null) await dropLeftovers(connection, begun.run);
+  return begun;
 }
 
 const nothingToDo = { challengers: [], champion: [] };

@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
-import { type VersionedTable, dropPartition, partitionedRuns } from '../../database/versions.ts';
+import type { VersionedTable } from '../../database/versions.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
+import { dropPartitions } from './leftovers.ts';
 import { DATA_TABLES, MODEL_TABLES, SNAPSHOT_TABLES } from './store-tables.ts';
 
 export interface RetireResult extends StageResult {
@@ -39,12 +40,14 @@ export function retireVersions(
     const deferred = await hasOlderReaders(connection.db);
     const pointer = await connection.db.selectFrom('serving.pointer').select('data_run').executeTakeFirst();
     const data = pointer === undefined ? [] : [pointer.data_run];
+    const drop = async (tables: readonly VersionedTable[], wanted: number[]): Promise<number> => {
+      // An attempt that was given up for dead and wakes here must not drop what its successors have built.
+      await attempt.write(() => Promise.resolve());
+      return dropPartitions(connection.db, tables, (old) => old <= run && !wanted.includes(old));
+    };
     const dropped =
-      (await dropAllBut(connection.db, SNAPSHOT_TABLES, [run, ...data])) +
-      (deferred
-        ? 0
-        : (await dropAllBut(connection.db, MODEL_TABLES, kept)) +
-          (await dropAllBut(connection.db, DATA_TABLES, data)));
+      (await drop(SNAPSHOT_TABLES, [run, ...data])) +
+      (deferred ? 0 : (await drop(MODEL_TABLES, kept)) + (await drop(DATA_TABLES, data)));
     return attempt.finish(() =>
       Promise.resolve({
         rows: dropped,
@@ -121,16 +124,4 @@ async function hasOlderReaders(db: Db): Promise<boolean> {
         and a.backend_xmin is not null and a.xact_start < p.changed_at
     ) as older`.execute(db);
   return rows[0].older;
-}
-
-async function dropAllBut(db: Db, tables: readonly VersionedTable[], kept: number[]): Promise<number> {
-  let dropped = 0;
-  for (const table of tables) {
-    for (const old of await partitionedRuns(db, table)) {
-      if (kept.includes(old)) continue;
-      await dropPartition(db, table, old);
-      dropped++;
-    }
-  }
-  return dropped;
 }

@@ -112,6 +112,11 @@ function createAttempt(
           .where('run', '=', run)
           .where('stage', '=', stage)
           .execute();
+        await session.db
+          .deleteFrom('pipeline.checkpoints')
+          .where('run', '=', run)
+          .where('stage', '=', stage)
+          .execute();
         return result;
       }),
   };

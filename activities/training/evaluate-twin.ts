@@ -10,14 +10,13 @@ import {
   configurationKey,
   evaluateModel,
   splitRatings,
-  trainModel,
 } from '../../recommender/index.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
+import { trainWithCheckpoints } from './checkpoints.ts';
 import { checksumModel } from './checksum.ts';
 import { loadSnapshot } from './model-input.ts';
-import { reportIterations } from './progress.ts';
 
 export interface EvaluateTwinInput extends RunReference {
   configuration: Configuration;
@@ -49,11 +48,7 @@ export function evaluateTwin(
     );
     const matrix = await buildRatingMatrix(train);
     const started = performance.now();
-    const model = await trainModel(matrix, configuration, {
-      threads,
-      signal,
-      onIteration: reportIterations(report, configuration),
-    });
+    const model = await trainWithCheckpoints(connection, attempt, matrix, configuration, { threads, report });
     const trainingSeconds = (performance.now() - started) / 1000;
     report({ step: 'measuring on the holdout' });
     const evaluation = await evaluateModel(model, matrix, holdout, {

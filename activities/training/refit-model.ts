@@ -3,13 +3,13 @@ import { copyIn } from '../../database/copy.ts';
 import { encodeFactorRows } from '../../database/copy-binary.ts';
 import type { Session } from '../../database/session.ts';
 import { attachPartition, createDetachedPartition, partitionName } from '../../database/versions.ts';
-import { type Model, buildRatingMatrix, trainModel } from '../../recommender/index.ts';
+import { type Model, buildRatingMatrix } from '../../recommender/index.ts';
 import { readSelection } from '../selection/result.ts';
 import type { ActivityDependencies, RunReference } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { loadSnapshot } from './model-input.ts';
-import { reportIterations } from './progress.ts';
+import { trainWithCheckpoints } from './checkpoints.ts';
 
 export interface RefitResult extends StageResult {
   modelVersion: string;
@@ -26,11 +26,7 @@ export function refitModel(
     const { parameters, modelVersion } = await readSelection(connection.db, run);
     report({ step: 'loading the snapshot' });
     const matrix = await buildRatingMatrix(await loadSnapshot(connection, run, signal));
-    const model = await trainModel(matrix, parameters, {
-      threads,
-      signal,
-      onIteration: reportIterations(report, parameters),
-    });
+    const model = await trainWithCheckpoints(connection, attempt, matrix, parameters, { threads, report });
     report({ step: 'storing the factors' });
     return attempt.finish(async (session) => {
       await storeFactors(session, run, 'store.user_factors', model.userIds, model.userFactors, model);

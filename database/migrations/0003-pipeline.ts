@@ -82,6 +82,15 @@ async function createLedger(db: Kysely<unknown>): Promise<void> {
     .addForeignKeyConstraint('chunks_stage', ['run', 'stage'], 'pipeline.stages', ['run', 'stage'])
     .execute();
   await db.schema
+    .createTable('pipeline.checkpoints')
+    .addColumn('run', 'integer', (c) => c.notNull())
+    .addColumn('stage', 'text', (c) => c.notNull())
+    .addColumn('iteration', 'integer', (c) => c.notNull())
+    .addColumn('item_factors', 'bytea', (c) => c.notNull())
+    .addPrimaryKeyConstraint('checkpoints_key', ['run', 'stage'])
+    .addForeignKeyConstraint('checkpoints_stage', ['run', 'stage'], 'pipeline.stages', ['run', 'stage'])
+    .execute();
+  await db.schema
     .createTable('pipeline.run_log')
     .addColumn('run', 'integer', (c) => c.primaryKey().references('pipeline.runs.run'))
     .addColumn('as_of', 'timestamptz', (c) => c.notNull())

@@ -58,6 +58,7 @@ export interface Database {
   'pipeline.runs': pipeline.Runs;
   'pipeline.stages': pipeline.Stages;
   'pipeline.chunks': pipeline.Chunks;
+  'pipeline.checkpoints': pipeline.Checkpoints;
   'pipeline.run_log': pipeline.RunLog;
   'pipeline.alerts': pipeline.Alerts;
 }

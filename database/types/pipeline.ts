@@ -48,6 +48,15 @@ export interface Chunks {
   rows: number;
 }
 
+/** `pipeline.checkpoints`: how far an unfinished training is; gone when its stage is done. */
+export interface Checkpoints {
+  run: number;
+  stage: string;
+  iteration: number;
+  /** 32-bit floats in the machine's order, row-major: what the next iteration starts from. */
+  item_factors: Buffer;
+}
+
 /** `pipeline.run_log`: exactly one row a run, failed runs too. */
 export interface RunLog {
   run: number;
