@@ -30,6 +30,8 @@ export const environmentSchema = z.object({
   /** How long activities may go on after SIGTERM before they are cancelled, and then before the process ends. */
   NIGHTJAR_SHUTDOWN_GRACE: milliseconds.default('5s'),
   NIGHTJAR_SHUTDOWN_FORCE: milliseconds.default('15s'),
+  /** A bundle made by `npm run bundle`; without one, workflows are bundled when the worker starts. */
+  NIGHTJAR_WORKFLOW_BUNDLE: z.string().optional(),
   /** What the ledger and the models' metadata say computed them; the commit where there is one. */
   NIGHTJAR_CODE_VERSION: z.string().optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),

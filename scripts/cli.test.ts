@@ -32,6 +32,8 @@ test.each([
   ['pipeline nightly --set alarm.policy=shout', '--set alarm.policy', ''],
   ['pipeline status --limit many', '--limit', 'expected a whole number'],
   ['pipeline nosuch', 'nosuch', 'unknown command'],
+  ['schedule backfill --from 2026-11-24 --to 2026-11-20', '--from', 'is later than --to'],
+  ['schedule pause', '--note', 'not specified'],
   ['recommend', '--user', 'not specified'],
   ['recommend --user me', '--user', 'expected a whole number'],
   ['similar --movie 1.5', '--movie', 'expected a whole number'],
@@ -64,7 +66,7 @@ test('every npm script has help with examples', () => {
     const { status, stdout } = command(`${name} --help`);
     expect(status, name).toBe(0);
     expect(stdout, name).toContain(`Usage: ${name}`);
-    if (!['pipeline', 'data'].includes(name)) expect(stdout, name).toContain('Examples:');
+    if (!['pipeline', 'data', 'schedule'].includes(name)) expect(stdout, name).toContain('Examples:');
   }
 });
 

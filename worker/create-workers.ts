@@ -10,6 +10,7 @@ export interface WorkersOptions {
   namespace: string;
   environment: Environment;
   dependencies: ActivityDependencies;
+  interceptors?: WorkerOptions['interceptors'];
 }
 
 /** Both queues' workers in one process. */
@@ -22,7 +23,7 @@ export interface Workers {
 const WORKFLOWS = fileURLToPath(new URL('../workflows/index.ts', import.meta.url));
 
 export async function createWorkers(options: WorkersOptions): Promise<Workers> {
-  const { connection, namespace, environment, dependencies } = options;
+  const { connection, namespace, environment, dependencies, interceptors } = options;
   const common: WorkerOptions = {
     connection,
     namespace,
@@ -32,11 +33,19 @@ export async function createWorkers(options: WorkersOptions): Promise<Workers> {
     shutdownForceTime: environment.NIGHTJAR_SHUTDOWN_FORCE as '15s',
     // The throttle also delays cancellation: at the default of 0.8 timeouts a stop took 14.8 s, so 0.26 s.
     maxHeartbeatThrottleInterval: '500ms',
+    // How long a workflow waits for the worker that knew it before any other may take it: part of what a SIGKILL
+    // costs. The default is 10 s; a worker that lives answers in milliseconds.
+    stickyQueueScheduleToStartTimeout: '3s',
+    interceptors,
   };
+  const workflows =
+    environment.NIGHTJAR_WORKFLOW_BUNDLE === undefined
+      ? { workflowsPath: WORKFLOWS }
+      : { workflowBundle: { codePath: environment.NIGHTJAR_WORKFLOW_BUNDLE } };
   const workers = await Promise.all([
     Worker.create({
       ...common,
-      workflowsPath: WORKFLOWS,
+      ...workflows,
       maxConcurrentActivityTaskExecutions: environment.NIGHTJAR_ACTIVITY_SLOTS,
     }),
     Worker.create({

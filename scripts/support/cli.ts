@@ -27,6 +27,7 @@ export const options = {
       parseInstant,
     ),
   profile: (byDefault: string) => new Option('--profile <name>', 'named set of defaults').default(byDefault),
+  scheduleId: (byDefault: string) => new Option('--id <schedule>', 'which schedule').default(byDefault),
   wait: () => new Option('--wait', 'follow the workflow to its end (default)').default(true),
   noWait: () => new Option('--no-wait', 'start the workflow and return'),
   set: () =>

@@ -1,0 +1,96 @@
+/**
+ * A worker that kills itself, once in every activity of the night: before the activity begins, inside the
+ * transaction that would end it, or after its commit and before its completion is told. Which one, and where the
+ * deaths are kept, comes from the environment.
+ */
+
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { NativeConnection } from '@temporalio/worker';
+import type pg from 'pg';
+import { readEnvironment } from '../../config/environment.ts';
+import { connect } from '../../database/connect.ts';
+import { createWorkers } from '../../worker/create-workers.ts';
+import { createLogger, installRuntime } from '../../worker/logging.ts';
+
+export type Point = 'before' | 'middle' | 'after' | 'never';
+
+const point = (process.env.FAULT_POINT ?? 'never') as Point;
+const deaths = process.env.FAULT_DIRECTORY ?? '';
+const environment = readEnvironment();
+
+/** Dies here and now, unless it has died here before. */
+function die(activity: string): void {
+  const file = join(deaths, `${point} ${activity}`);
+  if (existsSync(file)) return;
+  writeFileSync(file, String(process.pid));
+  process.kill(process.pid, 'SIGKILL');
+}
+
+/** The activity that a query is sent for. */
+const current = new AsyncLocalStorage<string>();
+
+/** `runGate silver`, `evaluateTwin als rank=3 …`: one name for each call that the night makes. */
+function nameOf(type: string, input: unknown): string {
+  const { scope, configuration } = input as {
+    scope?: string;
+    configuration?: { family: string; rank?: number };
+  };
+  const which =
+    scope ?? (configuration === undefined ? '' : `${configuration.family} ${configuration.rank ?? ''}`);
+  return `${type} ${which}`.trim();
+}
+
+installRuntime(createLogger('fatal'));
+const connection = connect({
+  url: environment.DATABASE_URL,
+  applicationName: 'nightjar-faulty',
+  max: environment.NIGHTJAR_POOL_SIZE,
+});
+
+// The last transaction of a stage marks it done; those of the ledger are one each.
+const LAST = /update "pipeline"\."(stages|runs)" set "status"|insert into "pipeline"\."runs"/;
+if (point === 'middle') {
+  connection.pool.on('connect', (client: pg.PoolClient) => {
+    const send = client.query.bind(client) as (...args: unknown[]) => unknown;
+    let last = false;
+    client.query = ((...args: unknown[]) => {
+      const text = typeof args[0] === 'string' ? args[0] : String((args[0] as { text?: string }).text ?? '');
+      if (LAST.test(text)) last = true;
+      if (text === 'commit' && last) die(current.getStore() ?? 'nobody');
+      if (text === 'commit' || text === 'rollback') last = false;
+      return send(...args);
+    }) as typeof client.query;
+  });
+}
+
+const native = await NativeConnection.connect({ address: process.env.TEMPORAL_ADDRESS });
+const workers = await createWorkers({
+  connection: native,
+  namespace: process.env.TEMPORAL_NAMESPACE ?? 'default',
+  environment,
+  dependencies: { connection, source: connection, threads: 2, codeVersion: 'test' },
+  interceptors: {
+    activity: [
+      (context) => ({
+        inbound: {
+          execute: async (input, next) => {
+            const name = nameOf(context.info.activityType, input.args[0]);
+            if (point === 'before') die(name);
+            const result: unknown = await current.run(name, () => next(input));
+            if (point === 'after') die(name);
+            return result;
+          },
+        },
+      }),
+    ],
+  },
+});
+process.on('SIGTERM', () => workers.shutdown());
+process.on('disconnect', () => process.exit(1));
+const running = workers.run();
+process.send?.('ready');
+await running;
+await connection.close();
+process.exit(0);
