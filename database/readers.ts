@@ -126,3 +126,12 @@ export function lastRuns(db: Db, limit: number) {
     .select(['l.rmse', 'l.precision_at_10', 'l.published', 'l.failed_stage', 'l.reason'])
     .execute();
 }
+
+/** The run that is live, if one is: at most one is at a time. */
+export function liveRun(db: Db) {
+  return db
+    .selectFrom('pipeline.runs')
+    .select(['run', 'as_of', 'workflow_id'])
+    .where('status', '=', 'running')
+    .executeTakeFirst();
+}

@@ -2,11 +2,15 @@
 
 import { UsageError, resolveSettings } from '../config/settings.ts';
 import { digestRun } from '../database/digest.ts';
-import { keptVersions, lastRuns } from '../database/readers.ts';
+import { connect } from '../database/connect.ts';
+import { keptVersions, lastRuns, liveRun } from '../database/readers.ts';
+import { type NightlyResult, TASK_QUEUES } from '../workflows/contracts.ts';
+import type { checkSource } from '../workflows/index.ts';
 import { createCommand, integer, options, run } from './support/cli.ts';
 import { connectServers } from './support/connect-servers.ts';
 import { withDatabase } from './support/database.ts';
 import { print, runNight } from './support/night.ts';
+import { outcomeOf } from './support/start-night.ts';
 import { metric, table } from './support/table.ts';
 import { untilStopped } from './support/until-stopped.ts';
 
@@ -124,9 +128,69 @@ const digest = createCommand(
     }),
   );
 
+const check = createCommand('check', 'Run the gates of the source alone; writes nothing.', [
+  'npm run pipeline -- check --profile small',
+])
+  .addOption(options.asOf())
+  .addOption(options.profile('production'))
+  .addOption(options.set())
+  .addOption(options.json())
+  .action(async (given: Omit<NightOptions, 'wait'>) => {
+    resolveSettings(given.profile, given.set);
+    const { temporal } = await connectServers();
+    try {
+      const reports = await temporal.client.workflow.execute<typeof checkSource>('checkSource', {
+        workflowId: `check-${new Date().toISOString()}`,
+        taskQueue: TASK_QUEUES.pipeline,
+        args: [{ asOf: given.asOf, profile: given.profile, overrides: given.set }],
+        workflowExecutionTimeout: '30m',
+      });
+      if (given.json === true) print(reports);
+      else
+        console.log(
+          table(
+            ['', 'check', ''],
+            reports.map((one) => [one.status, one.check, one.message]),
+          ),
+        );
+      if (reports.some(({ status }) => status === 'failed')) process.exitCode = 1;
+    } finally {
+      await temporal.close();
+    }
+  });
+
+const cancel = createCommand('cancel', 'Cancel the night that is live; what is served stays.', [
+  'npm run pipeline -- cancel',
+  'npm run pipeline -- cancel --no-wait',
+])
+  .addOption(options.wait())
+  .addOption(options.noWait())
+  .addOption(options.json())
+  .action(async ({ wait, json }: { wait: boolean; json?: boolean }) => {
+    const { servers, temporal } = await connectServers();
+    const connection = connect({ url: servers.databaseUrl, applicationName: 'nightjar-script', max: 1 });
+    try {
+      const live = await liveRun(connection.db);
+      if (live === undefined) throw new UsageError('no night is live: there is nothing to cancel');
+      const handle = temporal.client.workflow.getHandle(live.workflow_id);
+      await handle.cancel();
+      if (wait) {
+        const outcome = await outcomeOf(handle, handle.result() as Promise<NightlyResult>);
+        if (json === true) print(outcome);
+        else console.log(`run ${outcome.run} is ${outcome.status}: ${outcome.reason}`);
+      } else if (json === true) print({ run: live.run, workflow_id: live.workflow_id });
+      else console.log(`run ${live.run} is asked to stop: npm run pipeline -- status`);
+    } finally {
+      await connection.close();
+      await temporal.close();
+    }
+  });
+
 await run(
   createCommand('pipeline', 'Ad-hoc workflows, and what the pipeline knows about its runs.')
     .addCommand(nightly)
+    .addCommand(check)
+    .addCommand(cancel)
     .addCommand(status)
     .addCommand(versions)
     .addCommand(digest),

@@ -1,6 +1,7 @@
 /** Everything a worker registers. Names are part of histories: see docs/decisions before renaming one. */
 
 export { abTest } from './ab-test.ts';
+export { checkSource } from './check-source.ts';
 export { nightlyPipeline } from './nightly-pipeline.ts';
 export { publishRecommendations } from './publish-recommendations.ts';
 export { refreshFeatures } from './refresh-features.ts';

@@ -25,7 +25,10 @@ export const { ingestBronze, buildSilver } = proxyActivities<IngestionActivities
   summary: 'source to snapshot',
 });
 
-export const { runGate } = proxyActivities<QualityActivities>({ ...longSql, summary: 'quality gate' });
+export const { runGate, checkSource } = proxyActivities<QualityActivities>({
+  ...longSql,
+  summary: 'quality gate',
+});
 
 export const { buildUserFeatures, buildMovieFeatures, buildUserGenrePreferences } =
   proxyActivities<FeatureActivities>({ ...longSql, summary: 'feature store' });

@@ -3,7 +3,7 @@
  * are for 32M ratings on two slow cores, several times what was measured, and not for a quiet day.
  */
 
-import type { ActivityOptions } from '@temporalio/workflow';
+import { ActivityCancellationType, type ActivityOptions } from '@temporalio/workflow';
 import { TASK_QUEUES } from './contracts.ts';
 
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;
@@ -17,8 +17,15 @@ export const quickSql = {
   retry: { ...retry, maximumAttempts: 8 },
 } satisfies ActivityOptions;
 
+/**
+ * A cancelled night waits until its statements and threads have stopped, half a second or so, before it clears
+ * what they leave.
+ */
+const cancellationType = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED;
+
 /** Set-wise statements over all ratings; a worker that dies is noticed by its missing heartbeat. */
 export const longSql = {
+  cancellationType,
   startToCloseTimeout: '5m',
   heartbeatTimeout: '10s',
   retry: { ...retry, maximumAttempts: 4 },
@@ -27,6 +34,7 @@ export const longSql = {
 /** Numeric work in threads, on the queue whose slots count processors. */
 export const numeric = {
   taskQueue: TASK_QUEUES.training,
+  cancellationType,
   startToCloseTimeout: '10m',
   heartbeatTimeout: '10s',
   retry: { ...retry, maximumAttempts: 4 },

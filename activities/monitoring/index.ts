@@ -3,6 +3,7 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import type { ActivityDependencies, RunReference } from '../support/run.ts';
 import { type BeginRunInput, type BegunRun, type IsOpen, beginRun } from './begin-run.ts';
 import { closeRun } from './close-run.ts';
+import { dropLeftovers } from '../publishing/leftovers.ts';
 import { readSelection } from '../selection/result.ts';
 import type { RunFailure, RunOutcome } from './outcome.ts';
 
@@ -23,9 +24,12 @@ export function createMonitoringActivities({ connection, codeVersion }: Activity
       return closeRun(connection, run, { status: decision === 'blocked' ? 'blocked' : 'success', reason });
     },
 
-    /** Ends a night that failed or was cancelled. */
-    failRun: ({ run, ...failure }: RunReference & RunFailure): Promise<RunOutcome> =>
-      closeRun(connection, run, failure),
+    /** Ends a night that failed or was cancelled. What a cancelled one has made so far goes at once. */
+    async failRun({ run, ...failure }: RunReference & RunFailure): Promise<RunOutcome> {
+      const outcome = await closeRun(connection, run, failure);
+      if (outcome.status === 'cancelled') await dropLeftovers(connection, run);
+      return outcome;
+    },
   };
 }
 

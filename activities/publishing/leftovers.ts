@@ -7,8 +7,8 @@ import { SNAPSHOT_TABLES, STORE_TABLES } from './store-tables.ts';
 const PATIENCE = '5s';
 
 /**
- * Drops what runs before `run` left behind that were never published: failed, blocked, cancelled, terminated. No
- * reader's view has ever looked at it.
+ * Drops what closed runs up to `run` left behind that were never published: failed, blocked, cancelled, terminated.
+ * No reader's view has ever looked at it.
  */
 export async function dropLeftovers({ db }: Connection, run: number): Promise<void> {
   const published = await db
@@ -16,11 +16,16 @@ export async function dropLeftovers({ db }: Connection, run: number): Promise<vo
     .select('run')
     .union(db.selectFrom('serving.pointer').select('data_run as run'))
     .execute();
-  const known = new Set(published.map((version) => version.run));
+  const live = await db.selectFrom('pipeline.runs').select('run').where('status', '=', 'running').execute();
+  const wanted = new Set([...published, ...live].map((one) => one.run));
   await db.connection().execute(async (one) => {
     await sql`select set_config('statement_timeout', ${PATIENCE}, false)`.execute(one);
     try {
-      await dropPartitions(one, [...SNAPSHOT_TABLES, ...STORE_TABLES], (old) => old < run && !known.has(old));
+      await dropPartitions(
+        one,
+        [...SNAPSHOT_TABLES, ...STORE_TABLES],
+        (old) => old <= run && !wanted.has(old),
+      );
     } catch (error) {
       const QUERY_CANCELED = '57014';
       if ((error as { code?: unknown }).code !== QUERY_CANCELED) throw error;
@@ -28,7 +33,12 @@ export async function dropLeftovers({ db }: Connection, run: number): Promise<vo
       await sql`reset statement_timeout`.execute(one);
     }
   });
-  await db.deleteFrom('pipeline.checkpoints').where('run', '<', run).execute();
+  await db
+    .deleteFrom('pipeline.checkpoints')
+    .where('run', 'not in', (live) =>
+      live.selectFrom('pipeline.runs').select('run').where('status', '=', 'running'),
+    )
+    .execute();
 }
 
 /** Drops the partitions of the runs that `doomed` says, and returns how many. */

@@ -1,7 +1,9 @@
 import { withHeartbeat } from '../support/with-heartbeat.ts';
 import type { ActivityDependencies } from '../support/run.ts';
+import { type CheckReport, type CheckSourceInput, checkSource } from './check-source.ts';
 import { type GateInput, type GateResult, runGate } from './run-gate.ts';
 
+export type { CheckReport, CheckSourceInput } from './check-source.ts';
 export type { GateInput, GateResult } from './run-gate.ts';
 
 export type QualityActivities = ReturnType<typeof createQualityActivities>;
@@ -11,5 +13,7 @@ export function createQualityActivities(dependencies: ActivityDependencies) {
   return {
     runGate: (input: GateInput): Promise<GateResult> =>
       withHeartbeat(({ signal }) => runGate(dependencies, input, signal)),
+    checkSource: (input: CheckSourceInput): Promise<CheckReport[]> =>
+      withHeartbeat(() => checkSource(dependencies, input)),
   };
 }

@@ -7,9 +7,37 @@ const nullKey = sql<boolean>`(user_id is null or movie_id is null)`;
 const outOfDomain = sql<boolean>`(rating is null or rating not between 0.5 and 5.0
   or rating * 2 <> trunc(rating * 2) or rating_timestamp is null or not isfinite(rating_timestamp))`;
 
-/** The batch as read: one pass for what a row shows by itself, one for the pairs, one for the catalogue. */
-export async function measureBronze(db: Db, run: Run): Promise<Measurements> {
-  const batch = sql`bronze.ratings b where _batch_id = ${sql.lit(run.run)}`;
+/** The tables to be looked at, each with its condition, and the instants that ages are measured from. */
+export interface Batch extends Pick<Run, 'asOf' | 'startedAt'> {
+  /** `table b where condition`. */
+  ratings: RawBuilder<unknown>;
+  movies: RawBuilder<unknown>;
+}
+
+/** The batch of a run as it was read. */
+export function measureBronze(db: Db, { run, asOf, startedAt }: Run): Promise<Measurements> {
+  const ofRun = sql`where _batch_id = ${sql.lit(run)}`;
+  return measureBatch(db, {
+    ratings: sql`bronze.ratings b ${ofRun}`,
+    movies: sql`bronze.movies ${ofRun}`,
+    asOf,
+    startedAt,
+  });
+}
+
+/** The source as it is now: what a night that started now would find. */
+export function measureSourceRows(db: Db, now: Date): Promise<Measurements> {
+  return measureBatch(db, {
+    ratings: sql`movielens.ratings b where true`,
+    movies: sql`movielens.movies where true`,
+    asOf: now,
+    startedAt: now,
+  });
+}
+
+/** One pass for what a row shows by itself, one for the pairs, one for the catalogue. */
+async function measureBatch(db: Db, run: Batch): Promise<Measurements> {
+  const batch = run.ratings;
   const { rows } = await sql<{
     rows: number;
     nullKeys: number;
@@ -23,7 +51,7 @@ export async function measureBronze(db: Db, run: Run): Promise<Measurements> {
            count(*) filter (where ${outOfDomain}) as "outOfDomain",
            count(*) filter (where ${future(run)}) as future,
            count(*) filter (where ${orphan(run)}) as orphans,
-           max(rating_timestamp) filter (where isfinite(rating_timestamp) and rating_timestamp <= ${instant(run.asOf)}) as newest
+           max(rating_timestamp::timestamptz) filter (where isfinite(rating_timestamp) and rating_timestamp <= ${instant(run.asOf)}) as newest
     from ${batch}`.execute(db);
   const [seen] = rows;
   if (seen.rows === 0) return {};
@@ -59,13 +87,13 @@ function instant(at: Date): RawBuilder<Date> {
 }
 
 /** The start of the run, not the as-of: a backfill's later rows are set aside, and no dirt. */
-function future({ startedAt }: Run): RawBuilder<boolean> {
+function future({ startedAt }: Batch): RawBuilder<boolean> {
   return sql`(isfinite(rating_timestamp) and rating_timestamp > ${instant(startedAt)})`;
 }
 
-function orphan({ run }: Run): RawBuilder<boolean> {
+function orphan({ movies }: Batch): RawBuilder<boolean> {
   return sql`(movie_id is not null and movie_id not in (
-    select movie_id from bronze.movies where _batch_id = ${sql.lit(run)} and movie_id is not null
+    select movie_id from ${movies} and movie_id is not null
   ))`;
 }
 
@@ -80,11 +108,11 @@ async function measureDuplicates(db: Db, batch: RawBuilder<unknown>) {
   return { observed, sample };
 }
 
-async function measureCatalogue(db: Db, { run }: Run) {
+async function measureCatalogue(db: Db, { movies }: Batch) {
   const { rows } = await sql<{ rows: number; dirty: number }>`
     select count(*) as rows,
            count(*) filter (where movie_id is null or title is null)
              + count(movie_id) - count(distinct movie_id) as dirty
-    from bronze.movies where _batch_id = ${sql.lit(run)}`.execute(db);
+    from ${movies}`.execute(db);
   return { observed: rows[0].rows === 0 ? null : rows[0].dirty };
 }

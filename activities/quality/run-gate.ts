@@ -45,7 +45,7 @@ export function runGate(
 ): Promise<GateResult> {
   return runStage(dependencies.connection, { run, stage: `gate-${scope}`, signal }, async (attempt) => {
     const context = await loadRun(dependencies.connection.db, run);
-    const measured = await tryMeasure(measures[scope], dependencies, context);
+    const measured = await tryMeasure(() => measures[scope](dependencies, context));
     signal.throwIfAborted();
     const results = checks
       .filter((check) => check.scope === scope)
@@ -83,13 +83,11 @@ export function runGate(
 }
 
 /** A measurement that fails leaves each check of its scope with the reason: a check that cannot run has failed. */
-async function tryMeasure(
-  measure: Measure,
-  dependencies: ActivityDependencies,
-  run: Run,
+export async function tryMeasure(
+  measure: () => Promise<Measurements>,
 ): Promise<(name: string) => Observation> {
   try {
-    const measured = await measure(dependencies, run);
+    const measured = await measure();
     return (name) => measured[name] ?? { observed: null, finding: 'it looked at nothing' };
   } catch (error) {
     if (!isOfTheQuery(error)) throw error;
@@ -106,10 +104,11 @@ function isOfTheQuery(error: unknown): boolean {
   return error instanceof pg.DatabaseError && /^(2[123]|42)/.test(error.code ?? '');
 }
 
-function judge(
+/** What a check says about what was measured for it. */
+export function judge(
   check: Check,
   measured: (name: string) => Observation,
-  { run, settings }: Run,
+  { run, settings }: Pick<Run, 'run' | 'settings'>,
 ): Insertable<CheckResults> {
   const severity = typeof check.severity === 'function' ? check.severity(settings) : check.severity;
   const { observed, finding, sample = [] } = measured(check.name);

@@ -17,6 +17,8 @@ export interface ActivityDependencies {
   threads: number;
   /** Version of the code that computes, for the ledger and the models' metadata. */
   codeVersion: string;
+  /** Least seconds between two checkpoints of a training; the trainer's own default where it is not given. */
+  checkpointSeconds?: number;
 }
 
 /** A run as its activities see it. */

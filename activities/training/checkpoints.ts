@@ -6,6 +6,7 @@ import {
   type TrainingCheckpoint,
   trainModel,
 } from '../../recommender/index.ts';
+import type { ActivityDependencies } from '../support/run.ts';
 import type { StageAttempt } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { reportIterations } from './progress.ts';
@@ -19,13 +20,14 @@ export async function trainWithCheckpoints(
   attempt: StageAttempt,
   matrix: RatingMatrix,
   configuration: Configuration,
-  options: { threads: number; report: Heartbeat['report'] },
+  options: Pick<ActivityDependencies, 'threads' | 'checkpointSeconds'> & Pick<Heartbeat, 'report'>,
 ): Promise<Model> {
   const superseded = new AbortController();
   const signal = AbortSignal.any([attempt.signal, superseded.signal]);
   let saving = Promise.resolve();
   const model = await trainModel(matrix, configuration, {
     threads: options.threads,
+    checkpointSeconds: options.checkpointSeconds,
     signal,
     resume: await loadCheckpoint(connection, attempt),
     onIteration: reportIterations(options.report, configuration),

@@ -34,7 +34,7 @@ export interface TwinResult extends StageResult {
  * holdout and keeps its metrics, also by user. A configuration that was evaluated in this run is not again.
  */
 export function evaluateTwin(
-  { connection, threads }: ActivityDependencies,
+  { connection, threads, checkpointSeconds }: ActivityDependencies,
   { run, configuration }: EvaluateTwinInput,
   { signal, report }: Heartbeat,
 ): Promise<TwinResult> {
@@ -46,9 +46,13 @@ export function evaluateTwin(
       await loadSnapshot(connection, run, signal),
       settings.evaluation.holdoutSeed,
     );
-    const matrix = await buildRatingMatrix(train);
+    const matrix = await buildRatingMatrix(train, signal);
     const started = performance.now();
-    const model = await trainWithCheckpoints(connection, attempt, matrix, configuration, { threads, report });
+    const model = await trainWithCheckpoints(connection, attempt, matrix, configuration, {
+      threads,
+      checkpointSeconds,
+      report,
+    });
     const trainingSeconds = (performance.now() - started) / 1000;
     report({ step: 'measuring on the holdout' });
     const evaluation = await evaluateModel(model, matrix, holdout, {

@@ -18,15 +18,19 @@ export interface RefitResult extends StageResult {
 
 /** Trains the configuration that selection decided for on the whole snapshot and stores its factors. */
 export function refitModel(
-  { connection, threads }: ActivityDependencies,
+  { connection, threads, checkpointSeconds }: ActivityDependencies,
   { run }: RunReference,
   { signal, report }: Heartbeat,
 ): Promise<RefitResult> {
   return runStage(connection, { run, stage: 'refit', signal }, async (attempt) => {
     const { parameters, modelVersion } = await readSelection(connection.db, run);
     report({ step: 'loading the snapshot' });
-    const matrix = await buildRatingMatrix(await loadSnapshot(connection, run, signal));
-    const model = await trainWithCheckpoints(connection, attempt, matrix, parameters, { threads, report });
+    const matrix = await buildRatingMatrix(await loadSnapshot(connection, run, signal), signal);
+    const model = await trainWithCheckpoints(connection, attempt, matrix, parameters, {
+      threads,
+      checkpointSeconds,
+      report,
+    });
     report({ step: 'storing the factors' });
     return attempt.finish(async (session) => {
       await storeFactors(session, run, 'store.user_factors', model.userIds, model.userFactors, model);

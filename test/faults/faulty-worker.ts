@@ -56,7 +56,7 @@ if (point === 'middle') {
     const send = client.query.bind(client) as (...args: unknown[]) => unknown;
     let last = false;
     client.query = ((...args: unknown[]) => {
-      const text = typeof args[0] === 'string' ? args[0] : String((args[0] as { text?: string }).text ?? '');
+      const text = typeof args[0] === 'string' ? args[0] : ((args[0] as { text?: string }).text ?? '');
       if (LAST.test(text)) last = true;
       if (text === 'commit' && last) die(current.getStore() ?? 'nobody');
       if (text === 'commit' || text === 'rollback') last = false;
@@ -70,7 +70,14 @@ const workers = await createWorkers({
   connection: native,
   namespace: process.env.TEMPORAL_NAMESPACE ?? 'default',
   environment,
-  dependencies: { connection, source: connection, threads: 2, codeVersion: 'test' },
+  dependencies: {
+    connection,
+    source: connection,
+    threads: 2,
+    codeVersion: 'test',
+    // Trainings of a test take a second or two.
+    checkpointSeconds: 0.2,
+  },
   interceptors: {
     activity: [
       (context) => ({

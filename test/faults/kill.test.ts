@@ -101,8 +101,9 @@ const ACTIVITIES = [
 
 const table: string[] = [];
 
-test.each(['before', 'middle', 'after'] as const)(
-  'a worker killed in every activity, %s its commit: the same digests, one log row, one champion',
+// Side by side: most of their time they wait for a death to be noticed.
+test.concurrent.each(['before', 'middle', 'after'] as const)(
+  'a worker killed in every activity, %s (of) its commit: the same digests, one log row, one champion',
   { timeout: 600_000 },
   async (point) => {
     const found = await night(point);

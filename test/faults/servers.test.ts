@@ -1,0 +1,255 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { WorkflowFailedError, type WorkflowHandle, isGrpcServiceError } from '@temporalio/client';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { generateRatings } from '../../data/generate.ts';
+import { type Connection, connect } from '../../database/connect.ts';
+import { type RunDigest, digestRun } from '../../database/digest.ts';
+import { migrateToLatest } from '../../database/migrate.ts';
+import { outcomeOf, startNight } from '../../scripts/support/start-night.ts';
+import { type TemporalClient, connectTemporal } from '../../temporal/connect.ts';
+import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
+import type { NightlyResult } from '../../workflows/contracts.ts';
+import { type TestServer, startPostgres, startTemporal } from '../support/servers.ts';
+import { bundleWithShortTimeouts, spawnWorker } from './supervisor.ts';
+
+// Servers that are not embedded: started apart, given by the environment.
+let postgres: TestServer;
+let temporal: TestServer;
+let client: TemporalClient;
+let bundle: string;
+let undisturbed: RunDigest;
+
+let database: Connection;
+let databaseUrl: string;
+let nights = 0;
+const workers: ChildProcess[] = [];
+const AS_OF = '2026-02-01T00:00:00.000Z';
+
+/** Trainings of some seconds, so that something can happen to them. */
+const LONG = [
+  'challengers=[{"family":"als","rank":90,"iterations":14,"regularization":0.1,"seed":42},{"family":"als","rank":4,"iterations":3,"regularization":0.1,"seed":42}]',
+  'quality.minimumRatings=10',
+  'alarm.rmseThreshold=10',
+];
+
+beforeAll(async () => {
+  [postgres, temporal, bundle] = await Promise.all([
+    startPostgres(),
+    startTemporal(),
+    bundleWithShortTimeouts(),
+  ]);
+  client = await connectTemporal({ connectionOptions: { address: temporal.address }, namespace: 'default' });
+  await registerSearchAttributes(client.connection, 'default');
+  await makeDatabase();
+  const worker = await startWorker();
+  undisturbed = await finishedDigest(await start());
+  await endWorker(worker);
+  await database.close();
+});
+afterAll(async () => {
+  await client.close();
+  await temporal.stop();
+  await postgres.stop();
+});
+beforeEach(makeDatabase);
+afterEach(async () => {
+  for (const worker of workers.splice(0))
+    if (worker.exitCode === null && worker.signalCode === null) await endWorker(worker);
+  await database.close();
+});
+
+async function makeDatabase(): Promise<void> {
+  const admin = connect({ url: postgres.address, applicationName: 'nightjar-test', max: 1 });
+  const name = `night_${++nights}`;
+  await admin.pool.query(`create database ${name}`);
+  await admin.close();
+  const url = new URL(postgres.address);
+  url.pathname = `/${name}`;
+  databaseUrl = url.toString();
+  database = connect({ url: databaseUrl, applicationName: 'nightjar-test', max: 4 });
+  await migrateToLatest(database.db);
+  await generateRatings(database, { ratings: 20_000, seed: 42, end: new Date('2026-01-31') });
+}
+
+async function startWorker(): Promise<ChildProcess> {
+  const worker = spawnWorker({
+    databaseUrl,
+    temporalAddress: temporal.address,
+    namespace: 'default',
+    bundle,
+  });
+  workers.push(worker);
+  await once(worker, 'message');
+  return worker;
+}
+
+async function endWorker(worker: ChildProcess): Promise<void> {
+  const exited = once(worker, 'exit');
+  worker.kill('SIGKILL');
+  await exited;
+}
+
+/** Each night of this file has its own workflow id: they share a namespace and an as-of. */
+async function start(): Promise<WorkflowHandle> {
+  const asOf = new Date(Date.parse(AS_OF)).toISOString();
+  return client.client.workflow.start('nightlyPipeline', {
+    workflowId: `night-${nights}`,
+    taskQueue: 'nightjar',
+    args: [{ asOf, profile: 'small', overrides: LONG }],
+  });
+}
+
+/** The outcome, asked for again while the server is away. */
+async function outcome(handle: WorkflowHandle): Promise<NightlyResult> {
+  for (;;) {
+    try {
+      return await outcomeOf(handle, handle.result() as Promise<NightlyResult>);
+    } catch (error) {
+      if (
+        !isGrpcServiceError(error) &&
+        !(error instanceof Error && /connect|UNAVAILABLE/i.test(error.message))
+      )
+        throw error;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+}
+
+async function finishedDigest(handle: WorkflowHandle): Promise<RunDigest> {
+  const found = await outcome(handle);
+  expect(found, found.reason).toMatchObject({ status: 'success', published: true });
+  const { rows } = await database.pool.query('select count(*) as logs from pipeline.run_log');
+  expect(rows).toEqual([{ logs: 1 }]);
+  return digestRun(database.db, found.run);
+}
+
+const training = `select 1 from pipeline.stages where stage like 'evaluate als rank=90%' and status = 'running'`;
+const checkpointed = 'select 1 from pipeline.checkpoints';
+
+/** Waits until a query finds something, looking every few milliseconds. */
+async function until(query: string): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while ((await database.pool.query(query)).rows.length === 0) {
+    if (Date.now() > deadline) throw new Error(`nothing was found within a minute by: ${query}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+async function tokenOf(stage: string): Promise<number> {
+  const { rows } = await database.pool.query<{ token: number }>(
+    `select token from pipeline.stages where stage like $1`,
+    [stage],
+  );
+  return rows[0].token;
+}
+
+test('PostgreSQL is restarted in COPY', async () => {
+  // Ratings that come slowly: a COPY of a second or two.
+  await database.pool.query(`
+    alter table movielens.ratings rename to stored;
+    create function movielens.slowly(movielens.stored) returns boolean language plpgsql volatile as
+      $$ begin if random() < 0.005 then perform pg_sleep(0.02); end if; return true; end $$;
+    create view movielens.ratings as select * from movielens.stored s where movielens.slowly(s)`);
+  await startWorker();
+  const handle = await start();
+  await until(
+    `select 1 from pg_stat_activity where query like 'copy (%movielens%' and state = 'active' and wait_event = 'PgSleep'`,
+  );
+  await postgres.restart('SIGINT');
+  expect(await finishedDigest(handle)).toMatchObject({ digest: undisturbed.digest });
+  expect(await tokenOf('bronze')).toBeGreaterThan(1);
+});
+
+test.each(['SIGINT', 'SIGKILL'] as const)('PostgreSQL is restarted with %s in training', async (signal) => {
+  await startWorker();
+  const handle = await start();
+  await until(checkpointed);
+  const since = (await database.pool.query<{ at: Date }>('select pg_postmaster_start_time() as at')).rows[0]
+    .at;
+  await postgres.restart(signal);
+  expect(await finishedDigest(handle)).toMatchObject({ digest: undisturbed.digest });
+  const after = await database.pool.query<{ at: Date }>('select pg_postmaster_start_time() as at');
+  expect(after.rows[0].at.getTime()).toBeGreaterThan(since.getTime());
+});
+
+test('the Temporal server is killed and restarted in mid-run', async () => {
+  await startWorker();
+  const handle = await start();
+  await until(training);
+  await temporal.restart('SIGKILL');
+  expect(await finishedDigest(handle)).toMatchObject({ digest: undisturbed.digest });
+});
+
+test('a worker killed in training: its successor resumes at the checkpoint', async () => {
+  const worker = await startWorker();
+  const handle = await start();
+  await until(checkpointed);
+  await endWorker(worker);
+  expect(worker.signalCode).toBe('SIGKILL');
+  await startWorker();
+  expect(await finishedDigest(handle)).toMatchObject({ digest: undisturbed.digest });
+  expect(await tokenOf('evaluate als rank=90%')).toBe(2);
+});
+
+test('a worker stopped past its heartbeat timeout and woken while its successor works writes nothing', async () => {
+  const stopped = await startWorker();
+  const handle = await start();
+  await until(checkpointed);
+  stopped.kill('SIGSTOP');
+  await startWorker();
+  await until(`select 1 from pipeline.stages where stage like 'evaluate als rank=90%' and token = 2`);
+  // Its successor is at work: from here on it may try what it likes.
+  stopped.kill('SIGCONT');
+  expect(await finishedDigest(handle)).toMatchObject({ digest: undisturbed.digest });
+  expect(stopped.exitCode).toBeNull();
+  const { rows } = await database.pool.query(`
+    select count(*) as twins from experiments.evaluations where configuration like 'als rank=90%'`);
+  expect(rows).toEqual([{ twins: 1 }]);
+});
+
+test('SIGTERM in training: the worker drains and ends with code 0, the next one finishes the night', async () => {
+  const worker = await startWorker();
+  const handle = await start();
+  await until(training);
+  const exited = once(worker, 'exit');
+  worker.kill('SIGTERM');
+  expect(await exited).toEqual([0, null]);
+  await startWorker();
+  expect(await finishedDigest(handle)).toMatchObject({ digest: undisturbed.digest });
+});
+
+const CANCELLED_IN = [
+  ['training', training],
+  ['scoring', `select 1 from pipeline.stages where stage = 'recommendations' and status = 'running'`],
+  ['the feature store', `select 1 from pipeline.stages where stage = 'gate-features'`],
+] as const;
+
+test.each(CANCELLED_IN)(
+  'cancelled in %s: a log row, nothing left behind, and the next night runs',
+  async (_name, stage) => {
+    await startWorker();
+    const handle = await start();
+    await until(stage);
+    const asked = performance.now();
+    await handle.cancel();
+    const failure: unknown = await handle.result().catch((error: unknown) => error);
+    console.log(`cancelled in ${_name}: closed after ${((performance.now() - asked) / 1000).toFixed(2)} s`);
+    expect(failure).toBeInstanceOf(WorkflowFailedError);
+    const log = await database.db.selectFrom('pipeline.run_log').selectAll().execute();
+    expect(log).toMatchObject([{ status: 'cancelled', published: false, reason: 'cancelled by request' }]);
+    const { rows } = await database.pool.query(`
+    select relname from pg_class where relkind = 'r' and relname ~ '_run[0-9]+$'
+    union all select stage from pipeline.checkpoints
+    union all select query from pg_stat_activity
+      where application_name = 'nightjar-faulty' and datname = current_database() and state <> 'idle'`);
+    expect(rows).toEqual([]);
+    const next = await startNight(client.client, {
+      asOf: '2026-02-02T00:00:00.000Z',
+      profile: 'small',
+      overrides: [...LONG, `similar.perMovie=${5 + (nights % 10)}`],
+    });
+    expect(await outcome(next)).toMatchObject({ status: 'success', published: true });
+    await next.terminate().catch(() => undefined);
+  },
+);

@@ -1,0 +1,78 @@
+/** Servers of a test's own, apart from the shared ones and from the local stack: to be killed and started again. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import getPort from 'get-port';
+import type { Service } from '../../stack/keeper-protocol.ts';
+import { findPostgres, makeOwnDirectory, postgresUser } from '../../stack/places.ts';
+import { awaitPostgres, initialise, postgresService } from '../../stack/postgres.ts';
+import { awaitTemporal, temporalService } from '../../stack/temporal.ts';
+import { findTemporal } from '../../stack/temporal-cli.ts';
+
+export interface TestServer {
+  /** Database URL, or Temporal's address. */
+  address: string;
+  /** Ends it with a signal and starts it again on the same port and state. */
+  restart(signal: NodeJS.Signals): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const never = new Promise<never>(() => undefined);
+
+async function keep(service: Service, ready: () => Promise<string>, directory: string): Promise<TestServer> {
+  const log = openSync(service.logFile, 'a');
+  const start = (): ChildProcess =>
+    spawn(service.command, service.args, { ...service.user, cwd: service.cwd, stdio: ['ignore', log, log] });
+  let child = start();
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
+  };
+  return {
+    address: await ready(),
+    restart: async (signal) => {
+      await end(signal);
+      child = start();
+      await ready();
+    },
+    stop: async () => {
+      await end('SIGKILL');
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function folder(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'nightjar-server-'));
+  chmodSync(directory, 0o755);
+  return directory;
+}
+
+export async function startPostgres(): Promise<TestServer> {
+  const stateDirectory = folder();
+  const user = postgresUser();
+  const directory = join(stateDirectory, 'postgres');
+  makeOwnDirectory(directory, user);
+  const binaries = await findPostgres(stateDirectory, user);
+  initialise(directory, binaries, user);
+  const port = await getPort({ host: '127.0.0.1' });
+  const options = { directory, logDirectory: stateDirectory, binaries, user, port, ephemeral: false };
+  return keep(postgresService(options), () => awaitPostgres(port, never), stateDirectory);
+}
+
+export async function startTemporal(): Promise<TestServer> {
+  const stateDirectory = folder();
+  const command = await findTemporal(process.env, () => undefined);
+  const port = await getPort({ host: '127.0.0.1' });
+  const uiPort = await getPort({ host: '127.0.0.1' });
+  const options = { command, stateDirectory, logDirectory: stateDirectory, port, uiPort };
+  const ready = async (): Promise<string> => {
+    await awaitTemporal(`127.0.0.1:${port}`, never);
+    return `127.0.0.1:${port}`;
+  };
+  return keep(temporalService(options), ready, stateDirectory);
+}
