@@ -61,7 +61,11 @@ export async function readFixedColumns(
   types: readonly FixedType[],
   rows: number,
 ): Promise<(Int32Array | Float32Array)[]> {
-  const columns = types.map((type) => (type === 'int4' ? new Int32Array(rows) : new Float32Array(rows)));
+  // Over shared memory: whoever hands them to a thread copies nothing.
+  const columns = types.map((type) => {
+    const memory = new SharedArrayBuffer(rows * 4);
+    return type === 'int4' ? new Int32Array(memory) : new Float32Array(memory);
+  });
   const found = await eachTuple(stream, types.length, 2 + types.length * 8, (bytes, at, row) => {
     for (let column = 0; column < types.length; column++) {
       const field = at + column * 8;

@@ -61,26 +61,17 @@ test('does not depend on the number of threads', async () => {
   expect(await evaluateModel(model, train, holdout, { ...options, threads: 3 })).toEqual(one);
 });
 
-test('the paired interval sees an effect that is the same for all, and none between equals', () => {
+test('the paired interval sees an effect that is the same for all, and none between equals', async () => {
   const counts = new Int32Array(200).fill(3);
   const a = Float64Array.from(counts, (_, user) => 1 + (user % 7));
   const better = a.map((error) => error * 0.95);
-  const effect = pairedRmseBootstrap(
-    { squaredErrorsA: a, squaredErrorsB: better, counts },
-    { resamples: 500, seed: 1 },
-  );
+  const effect = await pairedRmseBootstrap({ squaredErrorsA: a, squaredErrorsB: better, counts, resamples: 500, seed: 1 });
   expect(effect.difference).toBeGreaterThan(0);
   expect(effect.low).toBeGreaterThan(0);
   expect(effect.low).toBeLessThan(effect.difference);
   expect(effect.high).toBeGreaterThan(effect.difference);
-  const none = pairedRmseBootstrap(
-    { squaredErrorsA: a, squaredErrorsB: a, counts },
-    { resamples: 500, seed: 1 },
-  );
+  const none = await pairedRmseBootstrap({ squaredErrorsA: a, squaredErrorsB: a, counts, resamples: 500, seed: 1 });
   expect(none).toEqual({ difference: 0, low: 0, high: 0 });
-  const again = pairedRmseBootstrap(
-    { squaredErrorsA: a, squaredErrorsB: better, counts },
-    { resamples: 500, seed: 1 },
-  );
+  const again = await pairedRmseBootstrap({ squaredErrorsA: a, squaredErrorsB: better, counts, resamples: 500, seed: 1 });
   expect(again).toEqual(effect);
 });

@@ -16,11 +16,11 @@ test('a pair is hashed as the CRC-32 of the text "user:movie:seed"', () => {
   }
 });
 
-test('the holdout is the pairs whose hash is a multiple of five, and no order of rows changes it', () => {
+test('the holdout is the pairs whose hash is a multiple of five, and no order of rows changes it', async () => {
   const users = Int32Array.from({ length: 5_000 }, (_, row) => row % 97);
   const items = Int32Array.from({ length: 5_000 }, (_, row) => Math.floor(row / 97));
   const ratings = Float32Array.from(users, (user, row) => 0.5 + ((user + items[row]) % 10) / 2);
-  const { train, holdout } = splitRatings({ users, items, ratings }, 42);
+  const { train, holdout } = await splitRatings({ users, items, ratings }, 42);
 
   expect(train.users.length + holdout.users.length).toBe(5_000);
   expect(holdout.users.length / 5_000).toBeGreaterThan(0.17);
@@ -32,7 +32,7 @@ test('the holdout is the pairs whose hash is a multiple of five, and no order of
     expect(holdout.ratings[row]).toBe(0.5 + ((user + holdout.items[row]) % 10) / 2),
   );
 
-  const backwards = splitRatings(
+  const backwards = await splitRatings(
     { users: users.toReversed(), items: items.toReversed(), ratings: ratings.toReversed() },
     42,
   );

@@ -35,7 +35,7 @@ export function compareArms(
   return runStage(connection, { run, stage: 'compare-arms', signal }, async (attempt) => {
     const { settings, asOf } = await loadRun(connection.db, run);
     const [a, b] = arms.map(configurationKey);
-    const comparison = await comparePaired(connection.db, run, a, b, settings.selection);
+    const comparison = await comparePaired(connection.db, run, a, b, settings.selection, signal);
     return attempt.finish(async ({ db }) => {
       const groups = [await groupMetrics(db, run, a, 'A'), await groupMetrics(db, run, b, 'B')];
       const sampleRatioP = sampleRatioPValue(groups[0].users, groups[1].users);

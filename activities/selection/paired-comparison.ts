@@ -28,6 +28,7 @@ export async function comparePaired(
   a: string,
   b: string,
   { resamples, seed }: Settings['selection'],
+  signal: AbortSignal,
 ): Promise<PairedComparison> {
   const paired = await db
     .selectFrom('experiments.user_metrics as a')
@@ -47,13 +48,15 @@ export async function comparePaired(
   if (paired.errorsOfA === null || paired.errorsOfB === null || paired.scored === null) {
     throw new Error(`run ${run}: no user was scored by both ${a} and ${b}; expected their evaluations first`);
   }
-  const { difference, low, high } = pairedRmseBootstrap(
+  const { difference, low, high } = await pairedRmseBootstrap(
     {
       squaredErrorsA: Float64Array.from(paired.errorsOfA),
       squaredErrorsB: Float64Array.from(paired.errorsOfB),
       counts: Int32Array.from(paired.scored),
+      resamples,
+      seed,
     },
-    { resamples, seed },
+    signal,
   );
   return {
     a,

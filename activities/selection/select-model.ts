@@ -32,6 +32,7 @@ export function selectModel(
             champion.configuration,
             challenger.configuration,
             context.settings.selection,
+            signal,
           );
     const decision = decide(
       { challenger, champion, comparison, mayPublish: context.mayPublish },

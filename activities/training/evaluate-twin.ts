@@ -42,9 +42,10 @@ export function evaluateTwin(
   return runStage(connection, { run, stage: `evaluate ${key}`, signal }, async (attempt) => {
     const { settings } = await loadRun(connection.db, run);
     report({ step: 'loading the snapshot' });
-    const { train, holdout } = splitRatings(
+    const { train, holdout } = await splitRatings(
       await loadSnapshot(connection, run, signal),
       settings.evaluation.holdoutSeed,
+      signal,
     );
     const matrix = await buildRatingMatrix(train, signal);
     const started = performance.now();

@@ -29,7 +29,12 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
           const { settings } = await loadRun(connection.db, run);
           const seed = settings.evaluation.holdoutSeed;
           const snapshot = await loadSnapshot(connection, run, signal);
-          const { train, holdout } = splitRatings(snapshot, seed);
+          const { train, holdout } = await splitRatings(snapshot, seed, signal);
+          const { users, rated_movies } = await connection.db
+            .selectFrom('silver.snapshots')
+            .select(['users', 'rated_movies'])
+            .where('run', '=', run)
+            .executeTakeFirstOrThrow();
           return attempt.finish(async ({ db }) => {
             await db
               .insertInto('gold.splits')
@@ -39,8 +44,8 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
                 ratings: snapshot.users.length,
                 train: train.users.length,
                 holdout: holdout.users.length,
-                users: new Set(snapshot.users).size,
-                movies: new Set(snapshot.items).size,
+                users,
+                movies: rated_movies,
                 train_checksum: checksumTriples(train),
                 holdout_checksum: checksumTriples(holdout),
               })

@@ -2,18 +2,22 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { solveAls } from '../als.ts';
+import { resampleUsers } from '../bootstrap.ts';
 import { evaluateUsers } from '../metrics.ts';
 import { buildMatrix } from '../ratings.ts';
 import { rankSimilar } from '../similar.ts';
+import { splitTriples } from '../split.ts';
 import { rankUsers } from '../topn.ts';
 import type { TaskName, ThreadContext, ThreadMessage, ThreadStart } from './protocol.ts';
 
 const tasks: Record<TaskName, (data: never, context: ThreadContext) => unknown> = {
+  split: splitTriples,
   matrix: buildMatrix,
   als: solveAls,
   topn: rankUsers,
   similar: rankSimilar,
   evaluate: evaluateUsers,
+  bootstrap: resampleUsers,
 };
 
 const port = parentPort;

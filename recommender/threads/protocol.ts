@@ -1,4 +1,4 @@
-export type TaskName = 'matrix' | 'als' | 'topn' | 'similar' | 'evaluate';
+export type TaskName = 'split' | 'matrix' | 'als' | 'topn' | 'similar' | 'evaluate' | 'bootstrap';
 
 /** What a thread is started with. */
 export interface ThreadStart {
