@@ -28,7 +28,7 @@ export async function transaction<Result>(
   options.signal?.throwIfAborted();
   const client = await connection.pool.connect();
   let broken = false;
-  const stopWatching = cancelOnAbort(connection, client, options.signal);
+  const cancelled = cancelOnAbort(connection, client, options.signal);
   try {
     await client.query(
       options.isolation === undefined ? 'begin' : `begin isolation level ${options.isolation}`,
@@ -42,8 +42,25 @@ export async function transaction<Result>(
     if (!broken) await client.query('rollback').catch(() => (broken = true));
     throw error;
   } finally {
-    stopWatching();
+    await cancelled();
     client.release(broken);
+  }
+}
+
+/** Runs `body` on a connection of its own without a transaction, for statements that refuse to be in one. */
+export async function outsideTransaction<Result>(
+  connection: Connection,
+  body: (db: Db) => Promise<Result>,
+  { signal }: Pick<TransactionOptions, 'signal'>,
+): Promise<Result> {
+  signal?.throwIfAborted();
+  const client = await connection.pool.connect();
+  const cancelled = cancelOnAbort(connection, client, signal);
+  try {
+    return await body(onClient(client));
+  } finally {
+    await cancelled();
+    client.release();
   }
 }
 
@@ -58,13 +75,24 @@ function onClient(client: pg.PoolClient): Db {
   return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
 }
 
-/** Asks the server, through another connection, to cancel what `client` runs when `signal` aborts. */
-function cancelOnAbort(connection: Connection, client: pg.PoolClient, signal?: AbortSignal): () => void {
+/**
+ * Asks the server, through another connection, to cancel what `client` runs when `signal` aborts.
+ * @returns what to await before the client is given back: a cancellation under way must not hit its next user
+ */
+function cancelOnAbort(
+  connection: Connection,
+  client: pg.PoolClient,
+  signal?: AbortSignal,
+): () => Promise<unknown> {
   const { processID } = client as pg.PoolClient & { processID: number };
+  let asked: Promise<unknown> = Promise.resolve();
   const cancel = (): void => {
     // A failure here means that the backend is gone, which is what was wanted.
-    connection.pool.query('select pg_cancel_backend($1)', [processID]).catch(() => undefined);
+    asked = connection.pool.query('select pg_cancel_backend($1)', [processID]).catch(() => undefined);
   };
   signal?.addEventListener('abort', cancel, { once: true });
-  return () => signal?.removeEventListener('abort', cancel);
+  return () => {
+    signal?.removeEventListener('abort', cancel);
+    return asked;
+  };
 }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import type { Connection } from '../../database/connect.ts';
+import type { Connection, Db } from '../../database/connect.ts';
+import { transaction } from '../../database/session.ts';
 import type { StageAttempt } from '../support/stage.ts';
 
 /** A part of the source that is read in one transaction. */
@@ -42,7 +43,10 @@ const PLAN = 'plan';
  */
 export async function planChunks(attempt: StageAttempt, source: Connection): Promise<Chunk[]> {
   const planned = [...(await attempt.finishedChunks()).keys()].find((name) => name.startsWith(PLAN));
-  const bounds = planned === undefined ? await chooseBounds(source) : parsePlan(planned);
+  const bounds =
+    planned === undefined
+      ? await transaction(source, ({ db }) => chooseBounds(db), { signal: attempt.signal })
+      : parsePlan(planned);
   if (planned === undefined) {
     await attempt.writeChunk(`${PLAN} ${bounds.join(' ')}`.trim(), () => Promise.resolve(0));
   }
@@ -53,8 +57,8 @@ function parsePlan(name: string): number[] {
   return name.split(' ').slice(1).map(Number);
 }
 
-async function chooseBounds(source: Connection): Promise<number[]> {
-  const { first, last, count } = await source.db
+async function chooseBounds(db: Db): Promise<number[]> {
+  const { first, last, count } = await db
     .selectFrom('movielens.ratings')
     .select(({ fn }) => [
       fn.min<number | null>(sql<number>`user_id::bigint`).as('first'),

@@ -1,10 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ApplicationFailure } from '@temporalio/common';
-import { type AlsConfiguration, alsConfigurationSchema } from '../../config/settings.ts';
-import { type Settings, UsageError, resolveSettings, settingsHash } from '../../config/settings.ts';
+import {
+  type AlsConfiguration,
+  type Settings,
+  alsConfigurationSchema,
+  settingsHash,
+} from '../../config/settings.ts';
 import type { Connection, Db } from '../../database/connect.ts';
 import { transaction } from '../../database/session.ts';
 import { terminalFailure } from '../support/failures.ts';
+import { settingsOf } from '../support/settings.ts';
 import { dropLeftovers } from '../publishing/leftovers.ts';
 import { closeRun, loadOutcome } from './close-run.ts';
 import type { RunOutcome } from './outcome.ts';
@@ -100,15 +105,6 @@ export async function beginRun(
 }
 
 const nothingToDo = { challengers: [], champion: [] };
-
-function settingsOf(input: BeginRunInput): Settings {
-  try {
-    return resolveSettings(input.profile, input.overrides);
-  } catch (error) {
-    if (error instanceof UsageError) throw terminalFailure('InvalidSettings', error.message);
-    throw error;
-  }
-}
 
 async function insertRun(
   db: Db,

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { outsideTransaction } from '../../database/session.ts';
 import type { VersionedTable } from '../../database/versions.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
@@ -43,7 +44,11 @@ export function retireVersions(
     const drop = async (tables: readonly VersionedTable[], wanted: number[]): Promise<number> => {
       // An attempt that was given up for dead and wakes here must not drop what its successors have built.
       await attempt.write(() => Promise.resolve());
-      return dropPartitions(connection.db, tables, (old) => old <= run && !wanted.includes(old));
+      return outsideTransaction(
+        connection,
+        (db) => dropPartitions(db, tables, (old) => old <= run && !wanted.includes(old)),
+        { signal },
+      );
     };
     const dropped =
       (await drop(SNAPSHOT_TABLES, [run, ...data])) +

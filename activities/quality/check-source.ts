@@ -1,7 +1,6 @@
-import { UsageError, resolveSettings } from '../../config/settings.ts';
 import type { CheckStatus } from '../../database/types/index.ts';
-import { terminalFailure } from '../support/failures.ts';
 import type { ActivityDependencies } from '../support/run.ts';
+import { settingsOf } from '../support/settings.ts';
 import { checks } from './checks.ts';
 import { measureSourceRows } from './measure-bronze.ts';
 import { measureSource } from './measure-source.ts';
@@ -10,6 +9,8 @@ import { judge, tryMeasure } from './run-gate.ts';
 export interface CheckSourceInput {
   /** The instant that ages are measured from, ISO. */
   asOf: string;
+  /** The instant after which a rating lies in the future, ISO. */
+  startedAt: string;
   profile: string;
   overrides?: string[];
 }
@@ -20,31 +21,28 @@ export interface CheckReport {
   message: string;
 }
 
+/** What can be said of the snapshot before there is one. */
+const OF_THE_SNAPSHOT = ['snapshot_present', 'refused_share'];
+
 /**
- * Runs the checks of the source and of its rows as they are now; writes nothing.
+ * Runs the checks of the source, of its rows as they are now, and of the snapshot that they would make; writes
+ * nothing.
  * @returns a line a check, in the order in which they are declared
  */
 export async function checkSource(
   { source }: ActivityDependencies,
-  { asOf, profile, overrides }: CheckSourceInput,
+  input: CheckSourceInput,
+  signal: AbortSignal,
 ): Promise<CheckReport[]> {
-  const settings = settingsOf(profile, overrides);
-  const ofTables = await tryMeasure(() => measureSource(source.db));
-  const ofRows = await tryMeasure(() => measureSourceRows(source.db, new Date(asOf)));
+  const settings = settingsOf(input);
+  const ofTables = await tryMeasure(source, measureSource, signal);
+  const instants = { asOf: new Date(input.asOf), startedAt: new Date(input.startedAt) };
+  const ofRows = await tryMeasure(source, (db) => measureSourceRows(db, instants), signal);
   return checks
-    .filter(({ scope }) => scope === 'source' || scope === 'bronze')
+    .filter(({ name, scope }) => scope === 'source' || scope === 'bronze' || OF_THE_SNAPSHOT.includes(name))
     .map((check) => {
       const measured = check.scope === 'source' ? ofTables : ofRows;
       const { check_name, status, message } = judge(check, measured, { run: 0, settings });
       return { check: check_name, status, message };
     });
-}
-
-function settingsOf(profile: string, overrides: string[] | undefined) {
-  try {
-    return resolveSettings(profile, overrides);
-  } catch (error) {
-    if (error instanceof UsageError) throw terminalFailure('InvalidSettings', error.message);
-    throw error;
-  }
 }

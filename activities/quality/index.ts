@@ -14,6 +14,6 @@ export function createQualityActivities(dependencies: ActivityDependencies) {
     runGate: (input: GateInput): Promise<GateResult> =>
       withHeartbeat(({ signal }) => runGate(dependencies, input, signal)),
     checkSource: (input: CheckSourceInput): Promise<CheckReport[]> =>
-      withHeartbeat(() => checkSource(dependencies, input)),
+      withHeartbeat(({ signal }) => checkSource(dependencies, input, signal)),
   };
 }

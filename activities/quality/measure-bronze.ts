@@ -25,14 +25,43 @@ export function measureBronze(db: Db, { run, asOf, startedAt }: Run): Promise<Me
   });
 }
 
-/** The source as it is now: what a night that started now would find. */
-export function measureSourceRows(db: Db, now: Date): Promise<Measurements> {
-  return measureBatch(db, {
+/** The source as it is now: what a night that started now would find, and what its snapshot would lack. */
+export async function measureSourceRows(
+  db: Db,
+  instants: Pick<Run, 'asOf' | 'startedAt'>,
+): Promise<Measurements> {
+  const batch = {
     ratings: sql`movielens.ratings b where true`,
     movies: sql`movielens.movies where true`,
-    asOf: now,
-    startedAt: now,
-  });
+    ...instants,
+  };
+  return { ...(await measureBatch(db, batch)), ...(await measureRefused(db, batch)) };
+}
+
+/** What silver would refuse, by the same rules as `buildSilver`. */
+async function measureRefused(db: Db, batch: Batch): Promise<Measurements> {
+  const outOfRange = sql`not (user_id between -2147483648 and 2147483647 and movie_id between -2147483648 and 2147483647)`;
+  const unknown = sql`movie_id not in (
+    select movie_id from ${batch.movies} and movie_id is not null and title is not null
+  )`;
+  const { rows } = await sql<{ rows: number; refused: number; usable: number }>`
+    select count(*) as rows, count(*) filter (where refused) as refused,
+           count(*) filter (where not refused and rating_timestamp <= ${instant(batch.asOf)}) as usable
+    from (
+      select ${nullKey} or ${outOfDomain} or ${outOfRange} or ${unknown} as refused, rating_timestamp
+      from ${batch.ratings}
+    ) judged`.execute(db);
+  const [{ rows: all, refused, usable }] = rows;
+  if (all === 0) return {};
+  return {
+    snapshot_present: { observed: usable },
+    refused_share: { observed: refused / all, finding: ofAll(refused, all) },
+  };
+}
+
+/** A share in words. */
+export function ofAll(part: number, all: number): string {
+  return `${part} of ${all}, ${((part / all) * 100).toFixed(2)}%`;
 }
 
 /** One pass for what a row shows by itself, one for the pairs, one for the catalogue. */

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, SAMPLE_ROWS } from './check.ts';
+import { ofAll } from './measure-bronze.ts';
 
 /** Counts the tables themselves, not what was noted when they were written; superseded rows are the note's. */
 export async function measureSilver(db: Db, { run }: Run): Promise<Measurements> {
@@ -34,7 +35,7 @@ export async function measureSilver(db: Db, { run }: Run): Promise<Measurements>
     },
     refused_share: {
       observed: refused / bronze,
-      finding: `${refused} of ${bronze}, ${((refused / bronze) * 100).toFixed(2)}%`,
+      finding: ofAll(refused, bronze),
       sample: reasons,
     },
   };

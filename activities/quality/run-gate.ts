@@ -1,5 +1,7 @@
 import type { Insertable } from 'kysely';
 import pg from 'pg';
+import type { Connection, Db } from '../../database/connect.ts';
+import { transaction } from '../../database/session.ts';
 import type { CheckResults, GateScope } from '../../database/types/index.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
@@ -21,15 +23,13 @@ export interface GateResult extends StageResult {
   note: string;
 }
 
-type Measure = (dependencies: ActivityDependencies, run: Run) => Promise<Measurements>;
-
-const measures: Record<GateScope, Measure> = {
-  source: ({ source }) => measureSource(source.db),
-  bronze: ({ connection }, run) => measureBronze(connection.db, run),
-  silver: ({ connection }, run) => measureSilver(connection.db, run),
-  features: ({ connection }, run) => measureFeatures(connection.db, run),
-  model: ({ connection }, run) => measureModel(connection.db, run),
-  publish: ({ connection }, run) => measurePublish(connection.db, run),
+const measures: Record<GateScope, (db: Db, run: Run) => Promise<Measurements>> = {
+  source: measureSource,
+  bronze: measureBronze,
+  silver: measureSilver,
+  features: measureFeatures,
+  model: measureModel,
+  publish: measurePublish,
 };
 
 /**
@@ -45,13 +45,13 @@ export function runGate(
 ): Promise<GateResult> {
   return runStage(dependencies.connection, { run, stage: `gate-${scope}`, signal }, async (attempt) => {
     const context = await loadRun(dependencies.connection.db, run);
-    const measured = await tryMeasure(() => measures[scope](dependencies, context));
-    signal.throwIfAborted();
+    const looked = scope === 'source' ? dependencies.source : dependencies.connection;
+    const measured = await tryMeasure(looked, (db) => measures[scope](db, context), signal);
     const results = checks
       .filter((check) => check.scope === scope)
       .map((check) => judge(check, measured, context));
     const failed = results.filter(({ status }) => status === 'failed');
-    const keep = async (db: typeof dependencies.connection.db): Promise<void> => {
+    const keep = async (db: Db): Promise<void> => {
       await db
         .insertInto('quality.check_results')
         .values(results)
@@ -82,12 +82,20 @@ export function runGate(
   });
 }
 
-/** A measurement that fails leaves each check of its scope with the reason: a check that cannot run has failed. */
+/**
+ * Measures a scope in one view of its database, cancelled with `signal`. A measurement that fails leaves each check
+ * of its scope with the reason: a check that cannot run has failed.
+ */
 export async function tryMeasure(
-  measure: () => Promise<Measurements>,
+  connection: Connection,
+  measure: (db: Db) => Promise<Measurements>,
+  signal: AbortSignal,
 ): Promise<(name: string) => Observation> {
   try {
-    const measured = await measure();
+    const measured = await transaction(connection, ({ db }) => measure(db), {
+      signal,
+      isolation: 'repeatable read',
+    });
     return (name) => measured[name] ?? { observed: null, finding: 'it looked at nothing' };
   } catch (error) {
     if (!isOfTheQuery(error)) throw error;
