@@ -10,7 +10,7 @@ const ARROWS = {
   recommender: {},
   config: {},
   database: {},
-  temporal: { values: ['workflows'] },
+  temporal: { values: ['config', 'workflows'] },
   data: { values: ['config', 'database', 'recommender'] },
   stack: { values: ['config'] },
   activities: { values: ['config', 'database', 'recommender'] },

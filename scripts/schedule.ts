@@ -1,14 +1,14 @@
-/** What runs by itself: declared in temporal/schedules.ts, applied here. */
+/** What runs by itself: declared in config/schedules.ts, applied here. */
 
 import { ScheduleOverlapPolicy } from '@temporalio/client';
+import { schedules } from '../config/schedules.ts';
 import { UsageError } from '../config/settings.ts';
 import {
   type Difference,
   applySchedule,
   compareSchedule,
-  describe,
+  describeSchedule,
   orphanedSchedules,
-  schedules,
 } from '../temporal/schedules.ts';
 import { createCommand, options, parseInstant, run } from './support/cli.ts';
 import { type ConnectedServers, connectServers } from './support/connect-servers.ts';
@@ -34,7 +34,7 @@ function onSchedule(
   ) => Promise<void>,
 ): Promise<void> {
   return withTemporal(async ({ temporal: { client } }) => {
-    if ((await describe(client, id)) === null) {
+    if ((await describeSchedule(client, id)) === null) {
       throw new UsageError(
         `--id ${id}: there is no such schedule; npm run schedule -- apply creates the declared ones`,
       );
@@ -84,7 +84,7 @@ const show = createCommand('show', 'Show the schedules, their next times and las
     withTemporal(async ({ temporal: { client } }) => {
       const found = [];
       for await (const { scheduleId } of client.schedule.list()) {
-        const description = await describe(client, scheduleId);
+        const description = await describeSchedule(client, scheduleId);
         if (description === null) continue;
         const { state, info } = description;
         found.push({
@@ -152,6 +152,12 @@ const trigger = createCommand('trigger', 'Run a schedule now, once.', ['npm run 
   .addOption(options.json())
   .action((given: { id: string; json?: boolean }) =>
     onSchedule(given.id, async (handle) => {
+      const { runningActions } = (await handle.describe()).info;
+      if (runningActions.length > 0) {
+        throw new UsageError(
+          `--id ${given.id}: ${runningActions[0].workflow.workflowId} is under way, and one night runs at a time`,
+        );
+      }
       await handle.trigger(ScheduleOverlapPolicy.SKIP);
       tell(
         given.json,

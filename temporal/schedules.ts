@@ -1,4 +1,4 @@
-/** Schedules as declared data, reconciled with what the server has. */
+/** Reconciles the server's schedules with what `config/schedules.ts` declares. */
 
 import {
   type Client,
@@ -7,42 +7,17 @@ import {
   ScheduleOverlapPolicy,
   type ScheduleOptions,
 } from '@temporalio/client';
-import { type NightlyRequest, TASK_QUEUES } from '../workflows/contracts.ts';
+import { type DeclaredSchedule, schedules } from '../config/schedules.ts';
+import { TASK_QUEUES } from '../workflows/contracts.ts';
 import { NIGHT_EXECUTION_TIMEOUT } from '../workflows/timeouts.ts';
-
-export interface DeclaredSchedule {
-  id: string;
-  /** Daily at a time, or every so many minutes (for tests and trials). */
-  at: { hour: number; minute: number } | { everyMinutes: number };
-  /** UTC unless there is a reason: a local time may come twice, or not at all, when clocks change. */
-  timezone: string;
-  /** Spreads starts that would fall together. */
-  jitterSeconds: number;
-  /** How late a missed night is still started when the server comes back. */
-  catchupHours: number;
-  /** Whether a failed night pauses the schedule until a person resumes it. */
-  pauseOnFailure: boolean;
-  request: NightlyRequest;
-}
-
-/** What runs by itself. */
-export const schedules: DeclaredSchedule[] = [
-  {
-    id: 'nightjar-nightly',
-    at: { hour: 2, minute: 0 },
-    timezone: 'UTC',
-    jitterSeconds: 0,
-    // The server's own default is a year. Half a day late is still tonight; later the next night does it all.
-    catchupHours: 12,
-    pauseOnFailure: false,
-    request: { profile: 'production' },
-  },
-];
 
 /** Schedules with this prefix are ours: one that is not declared is an orphan. */
 const PREFIX = 'nightjar-';
+const WORKFLOW = 'nightlyPipeline';
+/** One night at a time; a night that is still under way when the next is due does that one's work too. */
+const OVERLAP = ScheduleOverlapPolicy.SKIP;
 
-/** A property of a schedule that differs from its declaration; null where there is no schedule yet. */
+/** A property of a schedule that differs from its declaration; found is null where there is no schedule yet. */
 export interface Difference {
   property: string;
   found: string | null;
@@ -50,15 +25,14 @@ export interface Difference {
 }
 
 /**
- * Compares a schedule with its declaration.
+ * Compares a schedule's spec, action and policies with its declaration. Its state is a person's: not compared.
  * @returns nothing where they agree
  */
 export async function compareSchedule(client: Client, declared: DeclaredSchedule): Promise<Difference[]> {
   assertSafeTime(declared);
-  const wanted = declaredFacts(declared);
-  const description = await describe(client, declared.id);
+  const description = await describeSchedule(client, declared.id);
   const found = description === null ? null : foundFacts(description);
-  return Object.entries(wanted)
+  return Object.entries(declaredFacts(declared))
     .map(([property, value]) => ({ property, found: found?.[property] ?? null, declared: value }))
     .filter((difference) => difference.found !== difference.declared);
 }
@@ -68,7 +42,7 @@ export async function applySchedule(client: Client, declared: DeclaredSchedule):
   const differences = await compareSchedule(client, declared);
   if (differences.length === 0) return [];
   const { scheduleId, ...options } = scheduleOptions(declared);
-  if ((await describe(client, scheduleId)) === null) {
+  if ((await describeSchedule(client, scheduleId)) === null) {
     await client.schedule.create({ scheduleId, ...options });
   } else {
     await client.schedule.getHandle(scheduleId).update(({ state }) => ({ ...options, state }));
@@ -87,7 +61,7 @@ export async function orphanedSchedules(client: Client, declared = schedules): P
 }
 
 /** The description of a schedule, null where there is none. */
-export async function describe(client: Client, id: string): Promise<ScheduleDescription | null> {
+export async function describeSchedule(client: Client, id: string): Promise<ScheduleDescription | null> {
   try {
     return await client.schedule.getHandle(id).describe();
   } catch (error) {
@@ -109,65 +83,125 @@ function scheduleOptions(declared: DeclaredSchedule): ScheduleOptions {
     },
     action: {
       type: 'startWorkflow',
-      workflowType: 'nightlyPipeline',
+      workflowType: WORKFLOW,
       workflowId: id,
       taskQueue: TASK_QUEUES.pipeline,
-      // Without an as-of: it is the nominal time, which a late or backfilled run keeps.
       args: [request],
       workflowExecutionTimeout: NIGHT_EXECUTION_TIMEOUT,
-      staticSummary: `scheduled by ${id}`,
+      staticSummary: summary(id),
     },
-    policies: {
-      // One night at a time; a night that is still under way when the next is due does that one's work too.
-      overlap: ScheduleOverlapPolicy.SKIP,
-      catchupWindow: `${catchupHours}h`,
-      pauseOnFailure,
-    },
+    policies: { overlap: OVERLAP, catchupWindow: `${catchupHours}h`, pauseOnFailure },
   };
 }
 
+const summary = (id: string): string => `scheduled by ${id}`;
+const NONE = 'none';
+
+/** Every property that a declaration fixes, in words; what it leaves out is none, and stays none. */
 type Facts = Record<string, string>;
 
 function declaredFacts(declared: DeclaredSchedule): Facts {
-  const { at, timezone, jitterSeconds, catchupHours, pauseOnFailure, request } = declared;
+  const { id, at, timezone, jitterSeconds, catchupHours, pauseOnFailure, request } = declared;
   return {
-    time: 'hour' in at ? `${at.hour}:${String(at.minute).padStart(2, '0')}` : `every ${at.everyMinutes} min`,
+    time: 'hour' in at ? clock(at.hour, at.minute) : every(at.everyMinutes * 60_000, 0),
+    'except at': NONE,
+    from: NONE,
+    until: NONE,
     timezone,
     jitter: `${jitterSeconds} s`,
-    workflow: 'nightlyPipeline',
+    workflow: WORKFLOW,
+    'workflow id': id,
     'task queue': TASK_QUEUES.pipeline,
-    input: JSON.stringify(request),
+    input: JSON.stringify([request]),
     'execution timeout': `${Number.parseInt(NIGHT_EXECUTION_TIMEOUT) * 3600} s`,
-    overlap: ScheduleOverlapPolicy.SKIP,
+    'run timeout': NONE,
+    'task timeout': NONE,
+    retries: NONE,
+    memo: NONE,
+    'search attributes': NONE,
+    summary: summary(id),
+    overlap: OVERLAP,
     'catch-up window': `${catchupHours} h`,
     'pause on failure': String(pauseOnFailure),
   };
 }
 
 /** The same properties as the server has them. */
-function foundFacts({ raw, action, policies }: ScheduleDescription): Facts {
-  const spec = raw.schedule?.spec;
-  const start = raw.schedule?.action?.startWorkflow;
+function foundFacts({ spec, action, policies }: ScheduleDescription): Facts {
+  const attributes = action.typedSearchAttributes;
   const times = [
-    ...(spec?.structuredCalendar ?? []).map((calendar) => {
-      const only = (ranges: { start?: number | null; end?: number | null }[] | null | undefined) =>
-        ranges?.map((range) => range.start ?? 0).join(',') ?? '';
-      return `${only(calendar.hour)}:${only(calendar.minute).padStart(2, '0')}`;
-    }),
-    ...(spec?.interval ?? []).map(({ interval }) => `every ${Number(interval?.seconds ?? 0) / 60} min`),
+    ...(spec.calendars ?? []).map(calendarTime),
+    ...(spec.intervals ?? []).map(({ every: period, offset }) => every(period, offset)),
   ];
   return {
-    time: times.join(' and '),
-    timezone: spec?.timezoneName || 'UTC',
-    jitter: `${Number(spec?.jitter?.seconds ?? 0)} s`,
-    workflow: start?.workflowType?.name ?? '',
-    'task queue': start?.taskQueue?.name ?? '',
-    input: JSON.stringify(action.args?.[0] ?? null),
-    'execution timeout': `${Number(start?.workflowExecutionTimeout?.seconds ?? 0)} s`,
+    time: times.length === 0 ? 'never' : times.join(' and '),
+    'except at': orNone(spec.skip),
+    from: orNone(spec.startAt),
+    until: orNone(spec.endAt),
+    timezone: spec.timezone || 'UTC',
+    jitter: `${(spec.jitter ?? 0) / 1000} s`,
+    workflow: action.workflowType,
+    'workflow id': action.workflowId,
+    'task queue': action.taskQueue,
+    input: JSON.stringify(action.args ?? []),
+    'execution timeout': duration(action.workflowExecutionTimeout),
+    'run timeout': duration(action.workflowRunTimeout),
+    'task timeout': duration(action.workflowTaskTimeout),
+    retries: orNone(action.retry),
+    memo: orNone(action.memo),
+    'search attributes': orNone(
+      (Array.isArray(attributes) ? attributes : attributes?.getAll())?.map(({ key, value }) => [
+        key.name,
+        value,
+      ]),
+    ),
+    summary: action.staticSummary ?? NONE,
     overlap: String(policies.overlap),
     'catch-up window': `${policies.catchupWindow / 3_600_000} h`,
     'pause on failure': String(policies.pauseOnFailure),
   };
+}
+
+type Calendar = NonNullable<ScheduleDescription['spec']['calendars']>[number];
+
+const only = (value: number) => JSON.stringify([{ start: value, end: value, step: 1 }]);
+/** The rest of a calendar that is every day's. */
+const EVERY_DAY = {
+  second: only(0),
+  dayOfMonth: JSON.stringify([{ start: 1, end: 31, step: 1 }]),
+  month: JSON.stringify([{ start: 'JANUARY', end: 'DECEMBER', step: 1 }]),
+  dayOfWeek: JSON.stringify([{ start: 'SUNDAY', end: 'SATURDAY', step: 1 }]),
+};
+
+/** A plain daily time as such, anything else as the server has it. */
+function calendarTime(calendar: Calendar): string {
+  const { hour, minute } = calendar;
+  const daily =
+    Object.entries(EVERY_DAY).every(
+      ([field, ranges]) => JSON.stringify(calendar[field as keyof Calendar]) === ranges,
+    ) &&
+    JSON.stringify(hour) === only(hour[0]?.start) &&
+    JSON.stringify(minute) === only(minute[0]?.start) &&
+    orNone(calendar.year) === NONE;
+  return daily ? clock(hour[0].start, minute[0].start) : JSON.stringify(calendar);
+}
+
+function clock(hour: number, minute: number): string {
+  return `daily at ${hour}:${String(minute).padStart(2, '0')}`;
+}
+
+function every(periodMilliseconds: number, offsetMilliseconds: number | undefined): string {
+  const offset = offsetMilliseconds ? ` and ${offsetMilliseconds / 1000} s` : '';
+  return `every ${periodMilliseconds / 60_000} min${offset}`;
+}
+
+function duration(milliseconds: unknown): string {
+  return typeof milliseconds === 'number' && milliseconds > 0 ? `${milliseconds / 1000} s` : NONE;
+}
+
+function orNone(value: unknown): string {
+  const text = JSON.stringify(value ?? null);
+  return ['null', '[]', '{}'].includes(text) ? NONE : text;
 }
 
 /**
@@ -178,6 +212,6 @@ function foundFacts({ raw, action, policies }: ScheduleDescription): Facts {
 function assertSafeTime({ id, at, timezone }: DeclaredSchedule): void {
   if (timezone === 'UTC' || !('hour' in at) || at.hour * 60 + at.minute > 210) return;
   throw new Error(
-    `schedule ${id}: ${at.hour}:${String(at.minute).padStart(2, '0')} ${timezone} is a time at which clocks change; declare it in UTC, or after 03:30`,
+    `schedule ${id}: ${clock(at.hour, at.minute)} ${timezone} is a time at which clocks change; declare it in UTC, or after 03:30`,
   );
 }

@@ -9,19 +9,20 @@ import { TASK_QUEUES } from './contracts.ts';
 const retry = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;
 
 /**
+ * A cancelled night waits until its statements and threads have stopped, half a second or so, before it clears
+ * what they leave; and a row that was written all the same is known of.
+ */
+const cancellationType = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED;
+
+/**
  * Short statements on the ledger and the pointer, of milliseconds. Too short to beat: a worker that died in one is
  * noticed when its time is over.
  */
 export const quickSql = {
+  cancellationType,
   startToCloseTimeout: '20s',
   retry: { ...retry, maximumAttempts: 8 },
 } satisfies ActivityOptions;
-
-/**
- * A cancelled night waits until its statements and threads have stopped, half a second or so, before it clears
- * what they leave.
- */
-const cancellationType = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED;
 
 /** Set-wise statements over all ratings; a worker that dies is noticed by its missing heartbeat. */
 export const longSql = {
@@ -45,6 +46,7 @@ export const numeric = {
  * retrying, for longer than a night takes.
  */
 export const beginning = {
+  cancellationType,
   startToCloseTimeout: '20s',
   scheduleToCloseTimeout: '3h',
   retry: { ...retry, maximumInterval: '10s' },

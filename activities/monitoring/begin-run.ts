@@ -8,6 +8,7 @@ import {
 } from '../../config/settings.ts';
 import type { Connection, Db } from '../../database/connect.ts';
 import { transaction } from '../../database/session.ts';
+import type { RunStatus } from '../../database/types/index.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { settingsOf } from '../support/settings.ts';
 import { dropLeftovers } from '../publishing/leftovers.ts';
@@ -51,20 +52,20 @@ export async function beginRun(
   const hash = settingsHash(settings);
   const live = await connection.db
     .selectFrom('pipeline.runs')
-    .select(['run', 'as_of', 'workflow_id', 'execution_id'])
+    .select(['run', 'as_of', 'workflow_id', 'execution_id', 'settings_hash'])
     .where('status', '=', 'running')
     .executeTakeFirst();
 
   if (live !== undefined && live.execution_id !== input.executionId) {
     if (await isOpen({ workflowId: live.workflow_id, executionId: live.execution_id })) {
-      if (live.as_of.toISOString() === new Date(input.asOf).toISOString()) {
+      if (live.as_of.getTime() === new Date(input.asOf).getTime()) {
+        assertSameSettings(input, { ...live, status: 'running' }, hash);
         return { ...nothingToDo, run: live.run, known: await loadOutcome(connection.db, live.run) };
       }
-      throw ApplicationFailure.create({
-        type: 'AnotherRunIsLive',
-        message: `as-of ${input.asOf} waits: run ${live.run} (workflow ${live.workflow_id}) is live, and one run at a time writes the snapshot`,
-        nextRetryDelay: BUSY_RETRY_DELAY,
-      });
+      throw anotherIsLive(
+        `as-of ${input.asOf} waits: run ${live.run} (workflow ${live.workflow_id}) is live, and one run at a time writes the snapshot`,
+        BUSY_RETRY_DELAY,
+      );
     }
     await closeRun(connection, live.run, {
       status: 'failed',
@@ -83,16 +84,13 @@ export async function beginRun(
       .where('status', 'in', ['running', 'success'])
       .executeTakeFirst();
     if (earlier?.status === 'success') {
-      if (earlier.settings_hash !== hash) {
-        throw terminalFailure(
-          'RunConflict',
-          `as-of ${input.asOf} was finished by run ${earlier.run} with other settings; expected the same ones, or choose another as-of`,
-        );
-      }
+      assertSameSettings(input, earlier, hash);
       return { ...nothingToDo, run: earlier.run, known: await loadOutcome(db, earlier.run) };
     }
     // A lost completion: this workflow has its row already.
-    const run = earlier?.run ?? (await insertRun(db, input, settings, hash, codeVersion));
+    const own = earlier?.execution_id === input.executionId ? earlier.run : null;
+    const run = own ?? (await insertRun(db, input, settings, hash, codeVersion));
+    if (run === null) throw anotherIsLive(`as-of ${input.asOf} was started twice at this moment: asks again`);
     return {
       run,
       known: null,
@@ -104,18 +102,36 @@ export async function beginRun(
   return begun;
 }
 
+function anotherIsLive(message: string, nextRetryDelay?: '5s'): ApplicationFailure {
+  return ApplicationFailure.create({ type: 'AnotherRunIsLive', message, nextRetryDelay });
+}
+
 const nothingToDo = { challengers: [], champion: [] };
 
+/** An as-of has one configuration: asking for it with another is refused, not answered with something else. */
+function assertSameSettings(
+  { asOf }: BeginRunInput,
+  existing: { run: number; settings_hash: string; status: RunStatus },
+  hash: string,
+): void {
+  if (existing.settings_hash === hash) return;
+  throw terminalFailure(
+    'RunConflict',
+    `as-of ${asOf} ${existing.status === 'running' ? 'is being run' : 'was finished'} by run ${existing.run} with other settings; expected the same ones, or choose another as-of`,
+  );
+}
+
+/** Null where a run that was entered at the same moment holds the as-of, or the one place of a live run. */
 async function insertRun(
   db: Db,
   input: BeginRunInput,
   settings: Settings,
   hash: string,
   codeVersion: string,
-): Promise<number> {
+): Promise<number | null> {
   const asOf = new Date(input.asOf);
   const pointer = await db.selectFrom('serving.pointer').select('as_of').executeTakeFirst();
-  const { run } = await db
+  const inserted = await db
     .insertInto('pipeline.runs')
     .values({
       as_of: asOf,
@@ -128,9 +144,10 @@ async function insertRun(
       may_publish: pointer === undefined || pointer.as_of <= asOf,
       code_version: codeVersion,
     })
+    .onConflict((conflict) => conflict.doNothing())
     .returning('run')
-    .executeTakeFirstOrThrow();
-  return run;
+    .executeTakeFirst();
+  return inserted?.run ?? null;
 }
 
 async function championBeside(db: Db, settings: Settings): Promise<AlsConfiguration[]> {

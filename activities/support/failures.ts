@@ -8,7 +8,7 @@ import { ApplicationFailure } from '@temporalio/common';
 export type FailureType =
   /** A check of severity error did not hold: the data stays as bad however often it is asked. */
   | 'GateFailed'
-  /** The as-of has a finished run with other settings: only a person can say which of them is meant. */
+  /** The as-of has a live or finished run with other settings: only a person can say which of them is meant. */
   | 'RunConflict'
   /** Settings in the workflow's input do not validate: they are part of the history and will not change. */
   | 'InvalidSettings'

@@ -5,6 +5,7 @@ import {
   WorkflowIdConflictPolicy,
   type WorkflowHandleWithFirstExecutionRunId,
 } from '@temporalio/client';
+import { UsageError, resolveSettings, settingsHash } from '../../config/settings.ts';
 import {
   type NightlyRequest,
   type NightlyResult,
@@ -15,12 +16,16 @@ import type { nightlyPipeline } from '../../workflows/index.ts';
 import { searchAttributes } from '../../workflows/search-attributes.ts';
 import { NIGHT_EXECUTION_TIMEOUT } from '../../workflows/timeouts.ts';
 
-/** Starts the night for an as-of, or takes hold of the one that runs for it. */
-export function startNight(
+/**
+ * Starts the night for an as-of, or takes hold of the one that runs for it.
+ * @throws UsageError where the one that runs has other settings
+ */
+export async function startNight(
   client: Client,
   request: NightlyRequest & { asOf: string },
 ): Promise<WorkflowHandleWithFirstExecutionRunId<typeof nightlyPipeline>> {
-  return client.workflow.start<typeof nightlyPipeline>('nightlyPipeline', {
+  const settings = settingsHash(resolveSettings(request.profile, request.overrides));
+  const handle = await client.workflow.start<typeof nightlyPipeline>('nightlyPipeline', {
     workflowId: nightlyWorkflowId(request.asOf),
     workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
     taskQueue: TASK_QUEUES.pipeline,
@@ -29,7 +34,15 @@ export function startNight(
     staticSummary: `nightly, as-of ${request.asOf}`,
     staticDetails: `profile ${request.profile}${(request.overrides ?? []).map((set) => `\n- ${set}`).join('')}`,
     typedSearchAttributes: [{ key: searchAttributes.asOf, value: new Date(request.asOf) }],
+    memo: { settings },
   });
+  const { memo } = await handle.describe();
+  if (memo?.settings !== settings) {
+    throw new UsageError(
+      `--as-of ${request.asOf}: its night runs already, with other settings; cancel it, or choose another as-of`,
+    );
+  }
+  return handle;
 }
 
 /**

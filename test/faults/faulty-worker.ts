@@ -1,11 +1,12 @@
 /**
  * A worker that kills itself, once in every activity of the night: before the activity begins, inside the
- * transaction that would end it, or after its commit and before its completion is told. Which one, and where the
- * deaths are kept, comes from the environment.
+ * transaction that would end it, or after its commit and before its completion is told. Or one that is held up in
+ * that transaction by a statement that takes a minute, in the activity that a file names. Which, and where the
+ * deaths and that file are kept, comes from the environment.
  */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NativeConnection } from '@temporalio/worker';
 import type pg from 'pg';
@@ -13,11 +14,13 @@ import { readEnvironment } from '../../config/environment.ts';
 import { connect } from '../../database/connect.ts';
 import { createWorkers } from '../../worker/create-workers.ts';
 import { createLogger, installRuntime } from '../../worker/logging.ts';
+import { HELD_FILE } from './activities.ts';
 
-export type Point = 'before' | 'middle' | 'after' | 'never';
+export type Point = 'before' | 'middle' | 'after' | 'held' | 'never';
 
 const point = (process.env.FAULT_POINT ?? 'never') as Point;
 const deaths = process.env.FAULT_DIRECTORY ?? '';
+const held = join(deaths, HELD_FILE);
 const environment = readEnvironment();
 
 /** Dies here and now, unless it has died here before. */
@@ -51,15 +54,18 @@ const connection = connect({
 
 // The last transaction of a stage marks it done; those of the ledger are one each.
 const LAST = /update "pipeline"\."(stages|runs)" set "status"|insert into "pipeline"\."runs"/;
-if (point === 'middle') {
+if (point === 'middle' || point === 'held') {
   connection.pool.on('connect', (client: pg.PoolClient) => {
     const send = client.query.bind(client) as (...args: unknown[]) => unknown;
     let last = false;
     client.query = ((...args: unknown[]) => {
       const text = typeof args[0] === 'string' ? args[0] : ((args[0] as { text?: string }).text ?? '');
       if (LAST.test(text)) last = true;
-      if (text === 'commit' && last) die(current.getStore() ?? 'nobody');
+      const ending = text === 'commit' && last;
       if (text === 'commit' || text === 'rollback') last = false;
+      if (ending && point === 'middle') die(current.getStore() ?? 'nobody');
+      if (ending && point === 'held' && readFileSync(held, 'utf8') === current.getStore())
+        return (send('select pg_sleep(60)') as Promise<unknown>).then(() => send(...args));
       return send(...args);
     }) as typeof client.query;
   });

@@ -8,6 +8,7 @@ import { type TestDatabase, createTestDatabase } from '../support/database.ts';
 import { fillSource } from '../support/source.ts';
 import { SMALL } from '../support/stages.ts';
 import { type TestTemporal, createTestTemporal } from '../support/temporal.ts';
+import { ACTIVITIES } from './activities.ts';
 import type { Point } from './faulty-worker.ts';
 import { bundleWithShortTimeouts, superviseWorker } from './supervisor.ts';
 
@@ -68,36 +69,6 @@ beforeAll(async () => {
   bundle = await bundleWithShortTimeouts();
   undisturbed = (await night('never')).digest;
 });
-
-/** Every activity call of a first night. */
-const ACTIVITIES = [
-  'beginRun',
-  'buildMovieFeatures',
-  'buildSilver',
-  'buildUserFeatures',
-  'buildUserGenrePreferences',
-  'compareArms',
-  'computeMovieStats',
-  'computeSimilarMovies',
-  'computeTrending',
-  'evaluateTwin als 3',
-  'evaluateTwin als 4',
-  'evaluateTwin popular',
-  'finishRun',
-  'ingestBronze',
-  'publishVersion',
-  'refitModel',
-  'retireVersions',
-  'runGate bronze',
-  'runGate features',
-  'runGate model',
-  'runGate publish',
-  'runGate silver',
-  'runGate source',
-  'scoreRecommendations',
-  'selectModel',
-  'splitHoldout',
-];
 
 const table: string[] = [];
 

@@ -43,9 +43,11 @@ export interface WorkerEnvironment {
   bundle: string;
   point?: Point;
   directory?: string;
+  /** SQL activities at a time: one by default, so that a death is that activity's alone. */
+  slots?: number;
 }
 
-/** A worker process as a test wants it: one activity at a time, so that a death is that activity's alone. */
+/** A worker process as a test wants it. */
 export function spawnWorker(environment: WorkerEnvironment): ChildProcess {
   return spawn(process.execPath, [path('./faulty-worker.ts')], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -55,7 +57,7 @@ export function spawnWorker(environment: WorkerEnvironment): ChildProcess {
       TEMPORAL_ADDRESS: environment.temporalAddress,
       TEMPORAL_NAMESPACE: environment.namespace,
       NIGHTJAR_WORKFLOW_BUNDLE: environment.bundle,
-      NIGHTJAR_ACTIVITY_SLOTS: '1',
+      NIGHTJAR_ACTIVITY_SLOTS: String(environment.slots ?? 1),
       NIGHTJAR_TRAINING_SLOTS: '1',
       FAULT_POINT: environment.point ?? 'never',
       FAULT_DIRECTORY: environment.directory ?? '',
