@@ -90,13 +90,19 @@ test('after a failure the as-of may be run again, with other settings too', asyn
   expect(await logged(asOf)).toMatchObject([{ status: 'failed' }, { status: 'success' }]);
 });
 
-test('a night whose workflow was terminated is closed by the next one, which goes on', async () => {
+test('a night whose workflow was terminated is closed by the next one, which clears what it left', async () => {
   const lost = await start('2026-02-07T00:00:00.000Z');
-  const live = `select from pipeline.runs where status = 'running'`;
-  await expect.poll(async () => (await night.database.pool.query(live)).rowCount, { interval: 5 }).toBe(1);
+  const { pool } = night.database;
+  const left = async (): Promise<number> => {
+    const { rowCount } = await pool.query(`
+      select from pg_class, pipeline.runs where as_of = '2026-02-07' and relname ~ ('_run' || run || '$')`);
+    return rowCount ?? 0;
+  };
+  await expect.poll(left, { timeout: 30_000, interval: 5 }).toBeGreaterThan(5);
   await lost.terminate('by an operator');
   const next = await (await start('2026-02-08T00:00:00.000Z')).result();
   expect(next).toMatchObject({ status: 'success', published: true });
+  expect(await left()).toBe(0);
   const [row] = (await logged('2026-02-07T00:00:00.000Z')) as { status: string }[];
   expect(row).toMatchObject({ status: 'failed', published: false });
   const { rows } = await night.database.pool.query(`

@@ -9,15 +9,34 @@ import {
   evaluateNight,
   makeSnapshot,
   prepareVersion,
+  publishNight,
 } from '../../test/support/stages.ts';
 import { checks } from './checks.ts';
 
 let database: TestDatabase;
 let run: number;
+/** What readers saw before any gate failed. */
+let served: string;
 
 beforeAll(async () => {
   database = await createTestDatabase();
+  await fillSource(database, 30, 20);
+  await publishNight(database, '2026-01-28T00:00:00Z');
+  served = await readEverything();
 });
+
+/** A checksum of every view that readers have. */
+async function readEverything(): Promise<string> {
+  const views = await database.pool.query<{ name: string }>(`
+    select schemaname || '.' || viewname as name from pg_views
+    where schemaname in ('features', 'models', 'recommendations', 'serving') order by 1`);
+  expect(views.rows.length).toBeGreaterThanOrEqual(9);
+  const sums = views.rows.map(
+    ({ name }) => `
+    select '${name}' as view, count(*) as rows, sum(hashtextextended(v::text, 0)::numeric) as sum from ${name} v`,
+  );
+  return JSON.stringify((await database.pool.query(sums.join(' union all '))).rows);
+}
 afterAll(() => database.drop());
 
 beforeEach(async () => {
@@ -240,7 +259,25 @@ test.each(dirt)('$check sees what is wrong: $says', async ({ check, source, insi
   expect(found.message).toContain(says);
   if (found.status === 'failed') expect(said).toContain(says);
   if (found.status === 'warned') expect(said).toBe('');
+  // And nothing of it shows: what is served stays.
+  expect(await readEverything()).toBe(served);
 });
+
+test.each(dirt.filter(({ source }) => source !== undefined))(
+  'a check of the source alone foretells $check: $says',
+  async ({ check, source, status, says }) => {
+    await database.pool.query(source ?? '');
+    const at = { asOf: '2026-01-29T00:00:00Z', startedAt: new Date().toISOString() };
+    const stages = createStages(database);
+    const reports = await stages.checkSource({ ...at, profile: 'small', overrides });
+    const found = reports.find((report) => report.check === check);
+    expect(found?.status).toBe(status ?? 'failed');
+    expect(found?.message).toContain(says);
+    // It writes nothing.
+    const { rows } = await database.pool.query('select from quality.check_results where run = $1', [run]);
+    expect(rows).toEqual([]);
+  },
+);
 
 test('an empty source fails the gate with a sentence', async () => {
   await emptySource(database).catch(() => undefined);

@@ -10,10 +10,12 @@ import { outcomeOf, startNight } from '../../scripts/support/start-night.ts';
 import { type TemporalClient, connectTemporal } from '../../temporal/connect.ts';
 import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
 import type { NightlyResult } from '../../workflows/contracts.ts';
+import { createTestDatabase } from '../support/database.ts';
 import { type TestServer, startPostgres, startTemporal } from '../support/servers.ts';
+import { createTestTemporal } from '../support/temporal.ts';
 import { bundleWithShortTimeouts, spawnWorker } from './supervisor.ts';
 
-// Servers that are not embedded: started apart, given by the environment.
+// Servers that are not embedded: started apart, given by the environment; PostgreSQL 15 where Debian's is installed.
 let postgres: TestServer;
 let temporal: TestServer;
 let client: TemporalClient;
@@ -25,6 +27,7 @@ let databaseUrl: string;
 let nights = 0;
 const workers: ChildProcess[] = [];
 const AS_OF = '2026-02-01T00:00:00.000Z';
+const SOURCE = { ratings: 20_000, seed: 42, end: new Date('2026-01-31') };
 
 /** Trainings of some seconds, so that something can happen to them. */
 const LONG = [
@@ -69,15 +72,16 @@ async function makeDatabase(): Promise<void> {
   databaseUrl = url.toString();
   database = connect({ url: databaseUrl, applicationName: 'nightjar-test', max: 4 });
   await migrateToLatest(database.db);
-  await generateRatings(database, { ratings: 20_000, seed: 42, end: new Date('2026-01-31') });
+  await generateRatings(database, SOURCE);
 }
 
-async function startWorker(): Promise<ChildProcess> {
+/** With short timeouts, unless the ones of production are what is looked at. */
+async function startWorker(timeouts: 'short' | 'real' = 'short'): Promise<ChildProcess> {
   const worker = spawnWorker({
     databaseUrl,
     temporalAddress: temporal.address,
     namespace: 'default',
-    bundle,
+    bundle: timeouts === 'short' ? bundle : '',
   });
   workers.push(worker);
   await once(worker, 'message');
@@ -91,12 +95,11 @@ async function endWorker(worker: ChildProcess): Promise<void> {
 }
 
 /** Each night of this file has its own workflow id: they share a namespace and an as-of. */
-async function start(): Promise<WorkflowHandle> {
-  const asOf = new Date(Date.parse(AS_OF)).toISOString();
+function start(): Promise<WorkflowHandle> {
   return client.client.workflow.start('nightlyPipeline', {
     workflowId: `night-${nights}`,
     taskQueue: 'nightjar',
-    args: [{ asOf, profile: 'small', overrides: LONG }],
+    args: [{ asOf: AS_OF, profile: 'small', overrides: LONG }],
   });
 }
 
@@ -144,6 +147,29 @@ async function tokenOf(stage: string): Promise<number> {
   return rows[0].token;
 }
 
+test('a night on them is the same as on the embedded ones', async () => {
+  const [embedded, namespace] = await Promise.all([createTestDatabase(), createTestTemporal()]);
+  await generateRatings(embedded, SOURCE);
+  const worker = spawnWorker({
+    databaseUrl: embedded.url,
+    temporalAddress: namespace.address,
+    namespace: namespace.namespace,
+    bundle,
+  });
+  try {
+    const handle = await startNight(namespace.client, { asOf: AS_OF, profile: 'small', overrides: LONG });
+    const { run } = await handle.result();
+    const version = async ({ pool }: Connection) =>
+      (await pool.query<{ server_version: string }>('show server_version')).rows[0].server_version;
+    console.log(`PostgreSQL ${await version(database)} apart, ${await version(embedded)} embedded`);
+    expect((await digestRun(embedded.db, run)).tables).toEqual(undisturbed.tables);
+  } finally {
+    worker.kill('SIGKILL');
+    await namespace.close();
+    await embedded.drop();
+  }
+});
+
 test('PostgreSQL is restarted in COPY', async () => {
   // Ratings that come slowly: a COPY of a second or two.
   await database.pool.query(`
@@ -182,12 +208,17 @@ test('the Temporal server is killed and restarted in mid-run', async () => {
 });
 
 test('a worker killed in training: its successor resumes at the checkpoint', async () => {
-  const worker = await startWorker();
+  const worker = await startWorker('real');
   const handle = await start();
   await until(checkpointed);
   await endWorker(worker);
   expect(worker.signalCode).toBe('SIGKILL');
-  await startWorker();
+  const killed = performance.now();
+  await startWorker('real');
+  await until(`select 1 from pipeline.stages where stage like 'evaluate als rank=90%' and token = 2`);
+  console.log(
+    `killed in training, with the real timeouts: under way again after ${((performance.now() - killed) / 1000).toFixed(1)} s`,
+  );
   expect(await finishedDigest(handle)).toMatchObject({ digest: undisturbed.digest });
   expect(await tokenOf('evaluate als rank=90%')).toBe(2);
 });

@@ -2,12 +2,12 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import getPort from 'get-port';
 import type { Service } from '../../stack/keeper-protocol.ts';
-import { findPostgres, makeOwnDirectory, postgresUser } from '../../stack/places.ts';
+import { type PostgresBinaries, findPostgres, makeOwnDirectory, postgresUser } from '../../stack/places.ts';
 import { awaitPostgres, initialise, postgresService } from '../../stack/postgres.ts';
 import { awaitTemporal, temporalService } from '../../stack/temporal.ts';
 import { findTemporal } from '../../stack/temporal-cli.ts';
@@ -52,12 +52,24 @@ function folder(): string {
   return directory;
 }
 
+/** A PostgreSQL that is installed on this machine where Debian puts it, the oldest that we support; else none. */
+export function installedPostgres(): PostgresBinaries | null {
+  const root = '/usr/lib/postgresql';
+  const versions = existsSync(root) ? readdirSync(root).map(Number) : [];
+  const oldest = versions.filter((version) => version >= 15).sort((a, b) => a - b)[0];
+  const bin = join(root, String(oldest), 'bin');
+  return existsSync(join(bin, 'initdb'))
+    ? { initdb: join(bin, 'initdb'), postgres: join(bin, 'postgres') }
+    : null;
+}
+
+/** The installed PostgreSQL, or the embedded one's programs where there is none. */
 export async function startPostgres(): Promise<TestServer> {
   const stateDirectory = folder();
   const user = postgresUser();
   const directory = join(stateDirectory, 'postgres');
   makeOwnDirectory(directory, user);
-  const binaries = await findPostgres(stateDirectory, user);
+  const binaries = installedPostgres() ?? (await findPostgres(stateDirectory, user));
   initialise(directory, binaries, user);
   const port = await getPort({ host: '127.0.0.1' });
   const options = { directory, logDirectory: stateDirectory, binaries, user, port, ephemeral: false };
