@@ -2,12 +2,10 @@
 
 import { DefaultLogger, type WorkflowBundleOption, Worker, bundleWorkflowCode } from '@temporalio/worker';
 import { fileURLToPath } from 'node:url';
-import { createLogger, installRuntime } from '../../worker/logging.ts';
 import type { RecordedHistory } from './histories.ts';
 import { historyFromJson } from './history-json.ts';
-
-// A replay that fails is looked at by the test that asked for it: LOG_LEVEL=warn shows what the SDK says.
-installRuntime(createLogger(process.env.LOG_LEVEL ?? 'fatal'));
+// For its runtime, which is quiet: a replay that fails is looked at by the test that asked for it.
+import '../support/temporal.ts';
 
 export const WORKFLOWS = fileURLToPath(new URL('../../workflows', import.meta.url));
 
