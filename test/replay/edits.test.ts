@@ -10,8 +10,8 @@ import { type TestTemporal, createTestTemporal } from '../support/temporal.ts';
 import { type RecordedHistory, fetchHistories, readHistories } from './histories.ts';
 import { WORKFLOWS, bundleWorkflows, replay } from './replay.ts';
 
-// Edits as an engineer may make them: which of them replay refuses, and how one is made that it does not. What
-// docs/changing-workflows.md says rests on these.
+// Edits as an engineer may make them: which of them replay refuses, and how one is made that it does not. The table in
+// docs/changing-workflows.md rests on these.
 
 /** An edit of one file: `text`, which stands there once, becomes `by`. */
 interface Edit {
@@ -87,6 +87,20 @@ describe('one more activity', () => {
 });
 
 test.each<{ what: string; refused: string; edit: Edit }>([
+  {
+    what: 'a timer more',
+    refused: 'nightlyPipeline.gate.json',
+    edit: {
+      file: NIGHT,
+      text: 'const { run } = begun;',
+      by: `const { run } = begun;\nawait new Promise((resolve) => setTimeout(resolve, 1000));`,
+    },
+  },
+  {
+    what: 'another child type',
+    refused: 'nightlyPipeline.first.json',
+    edit: { file: NIGHT, text: 'executeChild(abTest,', by: `executeChild('compareChallengers',` },
+  },
   {
     what: 'an activity less',
     refused: 'nightlyPipeline.first.json',

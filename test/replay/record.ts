@@ -16,17 +16,18 @@ interface Options {
   workflowId?: string;
   runId?: string;
   overwrite: boolean;
+  directory?: string;
 }
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** Says for each file what became of it. */
-function createKeeper(overwrite: boolean) {
+function createKeeper({ overwrite, directory }: Options) {
   let kept = 0;
   return {
     keep(histories: RecordedHistory[]): void {
       for (const history of histories) {
-        const done = writeHistory(history, { overwrite });
+        const done = writeHistory(history, { overwrite, directory });
         if (done === 'kept') kept++;
         console.log(`${done.padEnd(9)} ${history.file} (${history.history.events.length} events)`);
       }
@@ -40,7 +41,7 @@ function createKeeper(overwrite: boolean) {
 
 async function recordOwn(options: Options): Promise<void> {
   if (options.runId !== undefined) throw new UsageError('--run-id: say by --workflow-id of which workflow');
-  const keeper = createKeeper(options.overwrite);
+  const keeper = createKeeper(options);
   const stopping = untilStopped();
   installRuntime(createLogger(process.env.LOG_LEVEL ?? 'fatal'));
   // Always servers of its own: nights of this kind belong into nobody's database.
@@ -85,7 +86,7 @@ async function recordRun(workflowId: string, options: Options): Promise<void> {
     }),
   );
   try {
-    const keeper = createKeeper(options.overwrite);
+    const keeper = createKeeper(options);
     keeper.keep(
       await fetchHistories(temporal.client.workflow, { workflowId, runId: options.runId }, options.case),
     );
@@ -118,6 +119,7 @@ await run(
     .option('--workflow-id <id>', 'record this workflow and its children from the server that runs')
     .option('--run-id <id>', 'which run of it; the last by default')
     .option('--overwrite', 'replace files: what ran before they were recorded is no longer tested', false)
+    .option('--directory <path>', 'where to write; test/replay/histories by default')
     .action((options: Options) =>
       options.workflowId === undefined ? recordOwn(options) : recordRun(options.workflowId, options),
     ),
