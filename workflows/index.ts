@@ -1,4 +1,4 @@
-/** Everything a worker registers. Names are part of histories: see docs/decisions before renaming one. */
+/** Everything a worker registers. Names are part of histories: see docs/changing-workflows.md before renaming one. */
 
 export { abTest } from './ab-test.ts';
 export { checkSource } from './check-source.ts';

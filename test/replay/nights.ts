@@ -1,0 +1,138 @@
+/** The runs that are recorded: one of each way that a workflow can take, over a small source. */
+
+import { Context, getClient } from '@temporalio/activity';
+import type { Client, WorkflowHandle } from '@temporalio/client';
+import { NativeConnection, type WorkerOptions } from '@temporalio/worker';
+import { readEnvironment } from '../../config/environment.ts';
+import { connect } from '../../database/connect.ts';
+import { migrateToLatest } from '../../database/migrate.ts';
+import { createSource } from '../../database/source.ts';
+import { outcomeOf, startNight } from '../../scripts/support/start-night.ts';
+import { connectTemporal } from '../../temporal/connect.ts';
+import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
+import { createWorkers } from '../../worker/create-workers.ts';
+import { type NightlyRequest, type NightlyResult, TASK_QUEUES } from '../../workflows/contracts.ts';
+import type { checkSource, nightlyPipeline } from '../../workflows/index.ts';
+import { dependencies } from '../support/runs.ts';
+import { fillSource } from '../support/source.ts';
+import { SMALL } from '../support/stages.ts';
+
+/**
+ * Takes a case that has ended. `workflows` are those of it and its children that went another way than in the cases
+ * before; without it all of them.
+ */
+export type Ended = (name: string, handle: WorkflowHandle, workflows?: string[]) => Promise<void>;
+
+const request = (day: number, overrides: string[] = []): NightlyRequest & { asOf: string } => ({
+  asOf: `2026-02-${String(day).padStart(2, '0')}T00:00:00.000Z`,
+  profile: 'small',
+  overrides: [...SMALL, ...overrides],
+});
+
+const OTHER_CHALLENGERS = `challengers=${JSON.stringify(
+  [5, 6].map((rank) => ({ family: 'als', rank, iterations: 3, regularization: 0.1, seed: 42 })),
+)}`;
+
+const CANCELLED = request(6);
+
+/** Runs every case, in an order in which each finds what it needs, and hands it on. */
+async function runCases(client: Client, ended: Ended): Promise<void> {
+  const night = async (
+    name: string,
+    expected: NightlyResult['status'],
+    wanted: NightlyRequest & { asOf: string },
+    workflows?: string[],
+  ): Promise<void> => {
+    const handle = await startNight(client, wanted);
+    const outcome = await outcomeOf(handle, handle.result());
+    if (outcome.status !== expected)
+      throw new Error(`case ${name} was to end as ${expected}, not ${outcome.status}: ${outcome.reason}`);
+    await ended(name, handle, workflows);
+  };
+
+  await night('first', 'success', request(1));
+  // The champion is none of the challengers: it is evaluated beside them.
+  await night('champion', 'success', request(2, [OTHER_CHALLENGERS]), ['nightlyPipeline']);
+  await night('blocked', 'blocked', request(3, ['alarm.rmseThreshold=0.1']), ['nightlyPipeline']);
+  await night('gate', 'failed', request(4, ['quality.minimumRatings=100000000']));
+  await night('child-gate', 'failed', request(5, ['recommendations.minimumRatings=1000000']), [
+    'nightlyPipeline',
+    'publishRecommendations',
+  ]);
+  await night('cancelled', 'cancelled', CANCELLED, ['nightlyPipeline', 'abTest']);
+
+  const again = await client.workflow.start<typeof nightlyPipeline>('nightlyPipeline', {
+    workflowId: 'the-same-night',
+    taskQueue: TASK_QUEUES.pipeline,
+    args: [request(1)],
+  });
+  await again.result();
+  await ended('known', again);
+
+  const check = await client.workflow.start<typeof checkSource>('checkSource', {
+    workflowId: 'check',
+    taskQueue: TASK_QUEUES.pipeline,
+    args: [request(7)],
+  });
+  await check.result();
+  await ended('checked', check);
+}
+
+/** Cancels one night in its A/B test, and has the twin that is being trained wait for it. */
+const cancelling: NonNullable<WorkerOptions['interceptors']> = {
+  activity: [
+    (context) => ({
+      inbound: {
+        execute: async (input, next) => {
+          const { activityType, workflowExecution } = context.info;
+          const night = `nightly-${CANCELLED.asOf}`;
+          if (activityType === 'evaluateTwin' && workflowExecution?.workflowId === `${night}/ab-test`) {
+            await getClient().workflow.getHandle(night).cancel();
+            // The answer to a heartbeat is what says so.
+            const beating = setInterval(() => Context.current().heartbeat(), 100);
+            await Context.current().cancelled.finally(() => clearInterval(beating));
+          }
+          return next(input);
+        },
+      },
+    }),
+  ],
+};
+
+/** Runs every case on servers that are empty. */
+export async function recordNights(
+  servers: { databaseUrl: string; temporalAddress: string },
+  ended: Ended,
+): Promise<void> {
+  const database = connect({
+    url: servers.databaseUrl,
+    applicationName: 'nightjar-recorder',
+    max: 16,
+  });
+  await migrateToLatest(database.db);
+  await createSource(database.db);
+  await fillSource(database, 30, 20);
+  const temporal = await connectTemporal({
+    connectionOptions: { address: servers.temporalAddress },
+    namespace: 'default',
+  });
+  await registerSearchAttributes(temporal.connection, 'default');
+  const native = await NativeConnection.connect({ address: servers.temporalAddress });
+  const workers = await createWorkers({
+    connection: native,
+    namespace: 'default',
+    environment: readEnvironment({ DATABASE_URL: servers.databaseUrl, NIGHTJAR_SHUTDOWN_GRACE: '100ms' }),
+    dependencies: dependencies(database),
+    interceptors: cancelling,
+  });
+  const running = workers.run();
+  try {
+    await Promise.race([runCases(temporal.client, ended), running]);
+  } finally {
+    workers.shutdown();
+    await running;
+    await native.close();
+    await temporal.close();
+    await database.close();
+  }
+}
