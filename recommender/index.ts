@@ -14,5 +14,5 @@ export type { Model } from './model.ts';
 export { similarItems } from './similar.ts';
 export { recommendTopN } from './topn.ts';
 export type { RankedLists } from './ranked-lists.ts';
-export { trainModel } from './train.ts';
+export { UnusableModelError, trainModel } from './train.ts';
 export type { IterationProgress, TrainingCheckpoint } from './train.ts';

@@ -28,10 +28,15 @@ export interface TrainOptions {
   checkpointSeconds?: number;
 }
 
+/** A model that nothing can be made of: the same ratings and seed would give the same one again. */
+export class UnusableModelError extends Error {
+  override name = 'UnusableModelError';
+}
+
 /**
  * Trains a configuration. The same ratings and seed give the same factors to the bit, whatever the number of
  * threads, on any machine.
- * @throws where a factor is not finite, or the signal's reason
+ * @throws UnusableModelError where a factor is not finite, or the signal's reason
  */
 export async function trainModel(
   matrix: RatingMatrix,
@@ -44,7 +49,7 @@ export async function trainModel(
       : await trainAls(matrix, configuration, options);
   for (const factors of [model.userFactors, model.itemFactors]) {
     if (!factors.every(Number.isFinite)) {
-      throw new Error(`training of ${configuration.family} gave a factor that is not finite`);
+      throw new UnusableModelError(`training of ${configuration.family} gave a factor that is not finite`);
     }
   }
   return model;

@@ -5,21 +5,24 @@
 
 import { ApplicationFailure } from '@temporalio/common';
 
-export type FailureType =
+export const FAILURE_TYPES = [
   /** A check of severity error did not hold: the data stays as bad however often it is asked. */
-  | 'GateFailed'
+  'GateFailed',
   /** The as-of has a live or finished run with other settings: only a person can say which of them is meant. */
-  | 'RunConflict'
+  'RunConflict',
   /** Settings in the workflow's input do not validate: they are part of the history and will not change. */
-  | 'InvalidSettings'
+  'InvalidSettings',
   /** The run's row is missing or closed: what called us works for a run that has ended. */
-  | 'RunNotLive'
+  'RunNotLive',
   /** A newer attempt holds the stage's fencing token: this one was given up for dead and must not write. */
-  | 'StageSuperseded'
+  'StageSuperseded',
   /** The trained model is unusable (NaN, no factors): the same data and seed would give the same model. */
-  | 'ModelUnusable'
+  'ModelUnusable',
   /** Something newer is published: an older run is never published over it. */
-  | 'PublishRefused';
+  'PublishRefused',
+] as const;
+
+export type FailureType = (typeof FAILURE_TYPES)[number];
 
 /** Builds the failure; `message` names the run, the stage, what was expected and what to do. */
 export function terminalFailure(type: FailureType, message: string, details?: unknown): ApplicationFailure {

@@ -4,8 +4,10 @@ import {
   type Model,
   type RatingMatrix,
   type TrainingCheckpoint,
+  UnusableModelError,
   trainModel,
 } from '../../recommender/index.ts';
+import { terminalFailure } from '../support/failures.ts';
 import type { ActivityDependencies } from '../support/run.ts';
 import type { StageAttempt } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
@@ -14,6 +16,7 @@ import { reportIterations } from './progress.ts';
 /**
  * Trains for a stage: resumes at the checkpoint that an earlier attempt left, and leaves its own. A checkpoint that
  * may not be written, because a successor has taken the stage over, ends the training.
+ * @throws ModelUnusable where a factor is not finite
  */
 export async function trainWithCheckpoints(
   connection: Connection,
@@ -36,6 +39,12 @@ export async function trainWithCheckpoints(
         .then(() => saveCheckpoint(attempt, checkpoint))
         .catch((error: unknown) => superseded.abort(error));
     },
+  }).catch((error: unknown) => {
+    if (!(error instanceof UnusableModelError)) throw error;
+    throw terminalFailure(
+      'ModelUnusable',
+      `run ${attempt.run}, stage ${attempt.stage}: ${error.message}, expected finite ones; look at the configuration's regularisation and rank`,
+    );
   });
   await saving;
   signal.throwIfAborted();

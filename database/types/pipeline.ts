@@ -84,7 +84,8 @@ export interface RunLog {
   stages: Json<{ stage: string; seconds: number; rows: number | null }[]>;
 }
 
-export type AlertKind = 'rmse_over_threshold' | 'gate_failed' | 'run_failed' | 'publish_blocked';
+export const ALERT_KINDS = ['rmse_over_threshold', 'gate_failed', 'run_failed', 'publish_blocked'] as const;
+export type AlertKind = (typeof ALERT_KINDS)[number];
 
 /** `pipeline.alerts`: every alert, once per (run, kind). */
 export interface Alerts {
