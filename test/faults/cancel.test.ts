@@ -7,7 +7,7 @@ import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { outcomeOf, startNight } from '../../scripts/support/start-night.ts';
 import { type TestDatabase, createTestDatabase } from '../support/database.ts';
-import { runScript } from '../support/scripts.ts';
+import { runScript, startScript } from '../support/scripts.ts';
 import { fillSource } from '../support/source.ts';
 import { SMALL } from '../support/stages.ts';
 import { type TestTemporal, createTestTemporal } from '../support/temporal.ts';
@@ -113,15 +113,30 @@ test.each([...before, ...AFTER_PUBLISHING])(
   },
 );
 
-test('the command cancels the night that is live', async () => {
+test('Ctrl-C detaches from a night, which goes on; the command cancels it', async () => {
   hold('buildSilver');
-  await start();
-  await expect.poll(heldStatements, { timeout: 60_000, interval: 20 }).toBe(1);
   const env = {
     DATABASE_URL: database.url,
     TEMPORAL_ADDRESS: temporal.address,
     TEMPORAL_NAMESPACE: temporal.namespace,
   };
+  const asOf = new Date(Date.UTC(2026, 1, ++day)).toISOString();
+  const { process: following, finished } = startScript(
+    ['pipeline', 'nightly', '--as-of', asOf, '--profile', 'small', ...SMALL.flatMap((set) => ['--set', set])],
+    env,
+  );
+  let told = '';
+  following.stderr?.on('data', (chunk: Buffer) => (told += chunk.toString()));
+  await expect.poll(heldStatements, { timeout: 60_000, interval: 20 }).toBe(1);
+  await expect.poll(() => told, { timeout: 20_000 }).toMatch(/✓ bronze gate/);
+  following.kill('SIGINT');
+  const detached = await finished;
+  expect(detached.stderr).toContain(`detached; the night for ${asOf} goes on: npm run pipeline -- status`);
+  expect(detached.code).toBe(1);
+  expect(await heldStatements()).toBe(1);
+  const status = await runScript('pipeline status --limit 1 --json', env);
+  expect(JSON.parse(status.stdout)).toMatchObject([{ status: 'running', as_of: asOf }]);
+
   const { code, stdout } = await runScript('pipeline cancel --json', env);
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({ status: 'cancelled', published: false });

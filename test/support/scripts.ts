@@ -1,24 +1,33 @@
-import { type ExecFileException, execFile } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface Finished {
-  code: number;
+  code: number | null;
   stdout: string;
   stderr: string;
 }
 
-/** Runs a command of `scripts/` as an engineer does, without keeping this process from its own work. */
-export function runScript(line: string, env: Record<string, string>): Promise<Finished> {
-  const [script, ...args] = line.split(' ');
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [`${root}/scripts/${script}.ts`, ...args],
-      { cwd: root, env: { ...process.env, ...env } },
-      (error: ExecFileException | null, stdout, stderr) =>
-        resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
-    );
+/** Starts a command of `scripts/` as an engineer does, without keeping this process from its own work. */
+export function startScript(
+  [script, ...args]: string[],
+  env: Record<string, string>,
+): { process: ChildProcess; finished: Promise<Finished> } {
+  const child = spawn(process.execPath, [`${root}/scripts/${script}.ts`, ...args], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
+  const finished = Promise.all([once(child, 'exit'), text(child.stdout), text(child.stderr)]).then(
+    ([[code], stdout, stderr]) => ({ code: code as number | null, stdout, stderr }),
+  );
+  return { process: child, finished };
+}
+
+/** Runs a command line of words to its end. */
+export function runScript(line: string, env: Record<string, string>): Promise<Finished> {
+  return startScript(line.split(' '), env).finished;
 }
