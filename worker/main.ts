@@ -39,7 +39,12 @@ async function main(): Promise<void> {
   const native = await NativeConnection.connect(target.connectionOptions);
   try {
     const migrated = await migrateToLatest(connection.db);
-    await registerSearchAttributes(client.connection, target.namespace);
+    const unregistered = await registerSearchAttributes(client.connection, target.namespace);
+    if (unregistered !== null)
+      log.warn(
+        { searchAttributes: unregistered },
+        'this server leaves search attributes to its administrator',
+      );
     const version = codeVersion(environment.NIGHTJAR_CODE_VERSION);
     const workers = await createWorkers({
       connection: native,
