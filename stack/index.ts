@@ -68,16 +68,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   if (named.databaseUrl !== null && (options.postgres ?? true)) await checkPostgres(named.databaseUrl);
   if (named.temporalAddress !== null && (options.temporal ?? true))
-    await checkTemporal(named.temporalAddress);
+    await checkTemporal(named.temporalAddress, env);
 
+  const wanted = options.stateDirectory ?? (ephemeral ? temporaryDirectory() : STATE_DIRECTORY);
   const user = wants.postgres ? postgresUser() : null;
-  const stateDirectory = chooseStateDirectory(
-    options.stateDirectory ?? (ephemeral ? temporaryDirectory() : STATE_DIRECTORY),
-    user,
-    log,
-  );
+  // With servers of its own a command needs no folder, and in a container there is none that it may write to.
+  const stateDirectory = wants.postgres || wants.temporal ? chooseStateDirectory(wanted, user, log) : wanted;
   const logDirectory = join(stateDirectory, 'logs');
-  mkdirSync(logDirectory, { recursive: true });
   const base = {
     ...named,
     temporalNamespace: env.TEMPORAL_NAMESPACE || NAMESPACE,
@@ -89,6 +86,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     return { ...base, attached: false, lost: never(), stop: () => Promise.resolve() };
   }
 
+  mkdirSync(logDirectory, { recursive: true });
   return withStartLock(stateDirectory, async () => {
     const other = readState(stateDirectory);
     if (other !== null && isKept(other)) {

@@ -142,6 +142,14 @@ test.runIf(process.getuid?.() === 0)('works under a folder that only root can en
   expect(await removeState(() => undefined, folder)).toHaveLength(2);
 });
 
+test('a command whose servers are named needs no folder', async () => {
+  const { databaseUrl } = await start({ temporal: false });
+  const elsewhere = join(folder, 'elsewhere');
+  const named = { ...env, DATABASE_URL: databaseUrl ?? '' };
+  await start({ temporal: false, env: named, stateDirectory: elsewhere });
+  expect(existsSync(elsewhere)).toBe(false);
+});
+
 test('a named server that does not answer is an error at once, without its password', async () => {
   const failing = (named: Record<string, string>) => start({ env: { ...env, ...named } });
   const database = failing({ DATABASE_URL: 'postgresql://me:secret@127.0.0.1:1/night' });

@@ -13,11 +13,11 @@ import { TASK_QUEUES } from '../workflows/contracts.ts';
 const STALE_MILLISECONDS = 150_000;
 
 async function lastPoll(): Promise<number | null> {
-  const { namespace, connectionOptions } = temporalTarget();
-  const { connection, close } = await connectTemporal({ namespace, connectionOptions });
+  const target = temporalTarget();
+  const temporal = await connectTemporal(target);
   try {
-    const { pollers } = await connection.workflowService.describeTaskQueue({
-      namespace,
+    const { pollers } = await temporal.connection.workflowService.describeTaskQueue({
+      namespace: target.namespace,
       taskQueue: { name: TASK_QUEUES.pipeline },
       taskQueueType: proto.temporal.api.enums.v1.TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     });
@@ -25,7 +25,7 @@ async function lastPoll(): Promise<number | null> {
     const times = ours.map(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1000);
     return times.length === 0 ? null : Math.max(...times);
   } finally {
-    await close();
+    await temporal.close();
   }
 }
 
