@@ -205,10 +205,10 @@ export function findServers(env: NodeJS.ProcessEnv = process.env): Servers {
 
 /** Fails fast where a named database does not answer; its URL may hold a password and is not shown. */
 async function checkPostgres(url: string): Promise<void> {
-  let where = 'a URL that cannot be parsed';
+  const parsed = URL.parse(url);
+  // Not by the exception of a constructor: it carries what it could not parse, and a debugging command shows that.
+  if (parsed === null) throw new Error('DATABASE_URL names a URL that cannot be parsed');
   try {
-    const { hostname, port, pathname } = new URL(url);
-    where = `${hostname}:${port || 5432}${pathname}`;
     const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
     client.on('error', () => undefined);
     await client.connect();
@@ -216,6 +216,7 @@ async function checkPostgres(url: string): Promise<void> {
   } catch (error) {
     const why =
       error instanceof Error ? error.message || (error as NodeJS.ErrnoException).code : String(error);
+    const where = `${parsed.hostname}:${parsed.port || 5432}${parsed.pathname}`;
     throw new Error(`DATABASE_URL names ${where}, which does not answer: ${why}`, { cause: error });
   }
 }

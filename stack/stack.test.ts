@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { inspect } from 'node:util';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { stateDirectories } from './reset.ts';
@@ -155,6 +156,11 @@ test('a named server that does not answer is an error at once, without its passw
   const database = failing({ DATABASE_URL: 'postgresql://me:secret@127.0.0.1:1/night' });
   await expect(database).rejects.toThrow('DATABASE_URL names 127.0.0.1:1/night, which does not answer');
   await expect(database).rejects.not.toThrow('secret');
+  const unparsable = await failing({ DATABASE_URL: 'postgresql://me:secret@host:99999999/night' }).catch(
+    inspect,
+  );
+  expect(unparsable).toContain('cannot be parsed');
+  expect(unparsable).not.toContain('secret');
   await expect(failing({ TEMPORAL_ADDRESS: '127.0.0.1:1' })).rejects.toThrow(
     'TEMPORAL_ADDRESS names 127.0.0.1:1, where no Temporal server answers',
   );
