@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A night on servers of the version and settings of docker-compose.yml, but without containers, and the same night on
-# the local stack: both must have the same digest. Then the schedule's commands. Wants Go (once, two minutes), a
-# PostgreSQL of the system and openssl; leaves nothing but the built server in the cache.
+# the local stack: both must have the same digest. The schedule's commands too. Wants Go (once, three minutes), a
+# PostgreSQL of the system (POSTGRES_BIN) and openssl; leaves nothing but the built server in the cache.
 #   deployment/servers-apart.sh [MovieLens folder]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -72,18 +72,19 @@ env DB=postgres12 POSTGRES_SEEDS="$PGHOST" DB_PORT="$PGPORT" POSTGRES_USER=tempo
 pids=($! "${pids[@]}")
 for _ in 1 2; do deployment/temporal/create-namespace.sh; done > "$state/namespace.log" 2>&1 || { tail "$state"/{temporal,namespace}.log; exit 1; }
 
-digest() { npm run --silent pipeline -- digest --json; }
+digest() { npm run --silent pipeline -- digest; }
 export DATABASE_URL=postgresql://nightjar:$NIGHTJAR_PASSWORD@$PGHOST:$PGPORT/nightjar
 npm run --silent nightly -- --data "$data" --as-of "$as_of"
-apart=$(digest)
+digest > "$state/apart"
 npm run --silent schedule -- apply
 npm run --silent schedule -- pause --note 'a trial'
 npm run --silent schedule -- show
 npm run --silent schedule -- resume
 npm run --silent schedule -- remove --id nightjar-nightly
-unset DATABASE_URL TEMPORAL_ADDRESS PGHOST PGPORT PGPASSWORD
+unset DATABASE_URL TEMPORAL_ADDRESS TEMPORAL_NAMESPACE PGHOST PGPORT PGPASSWORD
 npm run --silent nightly -- --data "$data" --as-of "$as_of" > "$state/local.log" 2>&1
-together=$(digest)
-echo "apart:    $apart"
-echo "together: $together"
-[ "$apart" = "$together" ] && echo 'the digests are equal'
+digest > "$state/together"
+npm run --silent reset -- --yes
+diff "$state/apart" "$state/together"
+tail -1 "$state/apart"
+echo 'the digests are equal'
