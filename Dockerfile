@@ -26,5 +26,5 @@ ENV NODE_ENV=production \
 USER 1000
 STOPSIGNAL SIGTERM
 # Asks the server whether this container polls; a night is not disturbed by it.
-HEALTHCHECK --interval=60s --timeout=20s --start-period=60s --retries=3 CMD ["node", "worker/health.ts"]
+HEALTHCHECK --interval=30s --timeout=20s --start-period=60s --retries=2 CMD ["node", "worker/health.ts"]
 CMD ["node", "worker/main.ts"]

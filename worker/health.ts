@@ -6,6 +6,7 @@
 
 import { hostname } from 'node:os';
 import proto from '@temporalio/proto';
+import { loadDotEnv } from '../config/dot-env.ts';
 import { connectTemporal, temporalTarget } from '../temporal/connect.ts';
 import { TASK_QUEUES } from '../workflows/contracts.ts';
 
@@ -29,6 +30,7 @@ async function lastPoll(): Promise<number | null> {
   }
 }
 
+loadDotEnv();
 try {
   const last = await lastPoll();
   if (last !== null && Date.now() - last < STALE_MILLISECONDS) process.exit(0);
