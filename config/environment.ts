@@ -1,5 +1,6 @@
 /** The process's configuration from its environment, validated once at the edge and passed down. */
 
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { UsageError } from './settings.ts';
@@ -30,10 +31,14 @@ export const environmentSchema = z.object({
   /** How long activities may go on after SIGTERM before they are cancelled, and then before the process ends. */
   NIGHTJAR_SHUTDOWN_GRACE: milliseconds.default('5s'),
   NIGHTJAR_SHUTDOWN_FORCE: milliseconds.default('15s'),
-  /** A bundle made by `npm run bundle`; without one, workflows are bundled when the worker starts. */
+  /**
+   * A bundle made by `npm run bundle`; without one, workflows are bundled when the worker starts. In production all
+   * workers of one release must run the same workflow code, so there it has to be named.
+   */
   NIGHTJAR_WORKFLOW_BUNDLE: z.string().optional(),
   /** What the ledger and the models' metadata say computed them; the commit where there is one. */
   NIGHTJAR_CODE_VERSION: z.string().optional(),
+  NODE_ENV: z.string().optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 
@@ -46,7 +51,10 @@ export type Environment = z.infer<typeof environmentSchema>;
 export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environment {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const parsed = environmentSchema.safeParse(set);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    requireBundle(parsed.data);
+    return parsed.data;
+  }
   const issue = parsed.error.issues[0];
   const name = String(issue.path[0]);
   throw new UsageError(
@@ -54,4 +62,14 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
       ? `${name}: ${issue.message}`
       : `${name} is not set; docs/configuration.md lists all variables`,
   );
+}
+
+function requireBundle({ NODE_ENV, NIGHTJAR_WORKFLOW_BUNDLE }: Environment): void {
+  const make = 'npm run bundle makes one and prints its path';
+  if (NIGHTJAR_WORKFLOW_BUNDLE === undefined) {
+    if (NODE_ENV !== 'production') return;
+    throw new UsageError(`NIGHTJAR_WORKFLOW_BUNDLE is not set, and NODE_ENV is production; ${make}`);
+  }
+  if (!existsSync(NIGHTJAR_WORKFLOW_BUNDLE))
+    throw new UsageError(`NIGHTJAR_WORKFLOW_BUNDLE names a file that there is not; ${make}`);
 }

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { readEnvironment } from './environment.ts';
 import { UsageError, resolveSettings, settingsHash } from './settings.ts';
@@ -46,4 +47,22 @@ test('the environment is validated, and a refusal never shows a value', () => {
   const wrong = () => readEnvironment({ DATABASE_URL: 'mysql://me:secret@db/night' });
   expect(wrong).toThrow('DATABASE_URL: expected postgresql://');
   expect(wrong).not.toThrow('secret');
+});
+
+test('production takes a bundle of the workflows that is there, and nothing else', () => {
+  const production = { DATABASE_URL: 'postgresql://me@db/night', NODE_ENV: 'production' };
+  const refusal = (env: NodeJS.ProcessEnv) => () => readEnvironment(env);
+  const unset = refusal(production);
+  expect(unset).toThrow(UsageError);
+  expect(unset).toThrow('NIGHTJAR_WORKFLOW_BUNDLE is not set');
+  expect(unset).toThrow('npm run bundle');
+  expect(refusal({ ...production, NIGHTJAR_WORKFLOW_BUNDLE: '' })).toThrow('is not set');
+  const missing = refusal({ ...production, NIGHTJAR_WORKFLOW_BUNDLE: '/nowhere/bundle.js' });
+  expect(missing).toThrow(UsageError);
+  expect(missing).toThrow('NIGHTJAR_WORKFLOW_BUNDLE names a file that there is not');
+  const bundle = fileURLToPath(import.meta.url);
+  expect(readEnvironment({ ...production, NIGHTJAR_WORKFLOW_BUNDLE: bundle }).NIGHTJAR_WORKFLOW_BUNDLE).toBe(
+    bundle,
+  );
+  expect(readEnvironment({ ...production, NODE_ENV: 'test' }).NIGHTJAR_WORKFLOW_BUNDLE).toBeUndefined();
 });

@@ -69,5 +69,8 @@ test('an abort cancels the statement that runs, and the connection serves on', a
 test('a URL is shown without its password', () => {
   const shown = describeDatabase('postgresql://me:secret@db.example:5432/night?sslmode=require');
   expect(shown).toBe('postgresql://me@db.example:5432/night?sslmode=require');
+  expect(describeDatabase('postgresql://me@db.example/night?password=secret&sslmode=require')).toBe(
+    'postgresql://me@db.example/night?sslmode=require',
+  );
   expect(describeDatabase('no url with secret')).not.toContain('secret');
 });

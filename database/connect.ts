@@ -66,6 +66,8 @@ export function describeDatabase(url: string): string {
   try {
     const shown = new URL(url);
     shown.password = '';
+    // The driver takes it from here too.
+    shown.searchParams.delete('password');
     return shown.toString();
   } catch {
     return 'a database URL that cannot be parsed';

@@ -68,16 +68,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   if (named.databaseUrl !== null && (options.postgres ?? true)) await checkPostgres(named.databaseUrl);
   if (named.temporalAddress !== null && (options.temporal ?? true))
-    await checkTemporal(named.temporalAddress);
+    await checkTemporal(named.temporalAddress, env);
 
+  const wanted = options.stateDirectory ?? (ephemeral ? temporaryDirectory() : STATE_DIRECTORY);
   const user = wants.postgres ? postgresUser() : null;
-  const stateDirectory = chooseStateDirectory(
-    options.stateDirectory ?? (ephemeral ? temporaryDirectory() : STATE_DIRECTORY),
-    user,
-    log,
-  );
+  // With servers of its own a command needs no folder, and in a container there is none that it may write to.
+  const stateDirectory = wants.postgres || wants.temporal ? chooseStateDirectory(wanted, user, log) : wanted;
   const logDirectory = join(stateDirectory, 'logs');
-  mkdirSync(logDirectory, { recursive: true });
   const base = {
     ...named,
     temporalNamespace: env.TEMPORAL_NAMESPACE || NAMESPACE,
@@ -89,6 +86,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     return { ...base, attached: false, lost: never(), stop: () => Promise.resolve() };
   }
 
+  mkdirSync(logDirectory, { recursive: true });
   return withStartLock(stateDirectory, async () => {
     const other = readState(stateDirectory);
     if (other !== null && isKept(other)) {
@@ -207,10 +205,10 @@ export function findServers(env: NodeJS.ProcessEnv = process.env): Servers {
 
 /** Fails fast where a named database does not answer; its URL may hold a password and is not shown. */
 async function checkPostgres(url: string): Promise<void> {
-  let where = 'a URL that cannot be parsed';
+  const parsed = URL.parse(url);
+  // Not by the exception of a constructor: it carries what it could not parse, and a debugging command shows that.
+  if (parsed === null) throw new Error('DATABASE_URL names a URL that cannot be parsed');
   try {
-    const { hostname, port, pathname } = new URL(url);
-    where = `${hostname}:${port || 5432}${pathname}`;
     const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
     client.on('error', () => undefined);
     await client.connect();
@@ -218,6 +216,7 @@ async function checkPostgres(url: string): Promise<void> {
   } catch (error) {
     const why =
       error instanceof Error ? error.message || (error as NodeJS.ErrnoException).code : String(error);
+    const where = `${parsed.hostname}:${parsed.port || 5432}${parsed.pathname}`;
     throw new Error(`DATABASE_URL names ${where}, which does not answer: ${why}`, { cause: error });
   }
 }

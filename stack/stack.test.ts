@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { inspect } from 'node:util';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { stateDirectories } from './reset.ts';
@@ -142,11 +143,24 @@ test.runIf(process.getuid?.() === 0)('works under a folder that only root can en
   expect(await removeState(() => undefined, folder)).toHaveLength(2);
 });
 
+test('a command whose servers are named needs no folder', async () => {
+  const { databaseUrl } = await start({ temporal: false });
+  const elsewhere = join(folder, 'elsewhere');
+  const named = { ...env, DATABASE_URL: databaseUrl ?? '' };
+  await start({ temporal: false, env: named, stateDirectory: elsewhere });
+  expect(existsSync(elsewhere)).toBe(false);
+});
+
 test('a named server that does not answer is an error at once, without its password', async () => {
   const failing = (named: Record<string, string>) => start({ env: { ...env, ...named } });
   const database = failing({ DATABASE_URL: 'postgresql://me:secret@127.0.0.1:1/night' });
   await expect(database).rejects.toThrow('DATABASE_URL names 127.0.0.1:1/night, which does not answer');
   await expect(database).rejects.not.toThrow('secret');
+  const unparsable = await failing({ DATABASE_URL: 'postgresql://me:secret@host:99999999/night' }).catch(
+    inspect,
+  );
+  expect(unparsable).toContain('cannot be parsed');
+  expect(unparsable).not.toContain('secret');
   await expect(failing({ TEMPORAL_ADDRESS: '127.0.0.1:1' })).rejects.toThrow(
     'TEMPORAL_ADDRESS names 127.0.0.1:1, where no Temporal server answers',
   );

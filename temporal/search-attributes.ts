@@ -4,12 +4,31 @@ import { searchAttributes } from '../workflows/search-attributes.ts';
 
 const { IndexedValueType } = proto.temporal.api.enums.v1;
 
+/** How a managed service, or a role that may not administer one, answers the operator's calls. */
+const REFUSALS = [/* PERMISSION_DENIED */ 7, /* UNIMPLEMENTED */ 12];
+
 /**
  * Registers our search attributes where they are missing; without them no workflow could be started. Adding a
  * name again with another type succeeds in silence and changes nothing, so existing ones are compared.
+ * @returns null, or what somebody else has to register where the server does not let us
  * @throws where one exists with another type
  */
-export async function registerSearchAttributes(connection: Connection, namespace: string): Promise<void> {
+export async function registerSearchAttributes(
+  connection: Pick<Connection, 'operatorService'>,
+  namespace: string,
+): Promise<string | null> {
+  try {
+    await register(connection, namespace);
+    return null;
+  } catch (error) {
+    if (!REFUSALS.includes((error as { code?: number }).code ?? -1)) throw error;
+    return Object.values(searchAttributes)
+      .map(({ name, type }) => `${name} ${type}`)
+      .join(', ');
+  }
+}
+
+async function register(connection: Pick<Connection, 'operatorService'>, namespace: string): Promise<void> {
   const wanted = Object.values(searchAttributes).map(({ name, type }) => ({
     name,
     type: IndexedValueType[`INDEXED_VALUE_TYPE_${type}`],

@@ -2,6 +2,7 @@
 
 import { NativeConnection } from '@temporalio/worker';
 import { codeVersion } from '../config/code-version.ts';
+import { loadDotEnv } from '../config/dot-env.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { UsageError } from '../config/settings.ts';
 import { connect, describeDatabase } from '../database/connect.ts';
@@ -15,6 +16,7 @@ import { createLogger, installRuntime } from './logging.ts';
 const ORPHAN_MILLISECONDS = 2_000;
 
 async function main(): Promise<void> {
+  loadDotEnv();
   const environment = readEnvironment();
   const log = createLogger(environment.LOG_LEVEL);
   installRuntime(log);
@@ -39,7 +41,12 @@ async function main(): Promise<void> {
   const native = await NativeConnection.connect(target.connectionOptions);
   try {
     const migrated = await migrateToLatest(connection.db);
-    await registerSearchAttributes(client.connection, target.namespace);
+    const unregistered = await registerSearchAttributes(client.connection, target.namespace);
+    if (unregistered !== null)
+      log.warn(
+        { searchAttributes: unregistered },
+        'this server leaves search attributes to its administrator',
+      );
     const version = codeVersion(environment.NIGHTJAR_CODE_VERSION);
     const workers = await createWorkers({
       connection: native,

@@ -1,13 +1,10 @@
 /** What every command shares: the same words for the same options, one clear line for bad input. */
 
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { loadDotEnv } from '../../config/dot-env.ts';
 import { UsageError } from '../../config/settings.ts';
-
-const DOT_ENV = fileURLToPath(new URL('../../.env', import.meta.url));
 
 /** A command whose `--help` ends with examples. */
 export function createCommand(name: string, summary: string, examples: string[] = []): Command {
@@ -38,7 +35,7 @@ export const options = {
 
 /** Runs a command line; the process ends with 0 on success, 2 on bad input, else 1. */
 export async function run(command: Command): Promise<void> {
-  if (existsSync(DOT_ENV)) process.loadEnvFile(DOT_ENV);
+  loadDotEnv();
   try {
     await command.parseAsync();
     process.exit(process.exitCode ?? 0);

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync } from 'node:fs';
+import { mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -25,6 +25,7 @@ export async function startWorkerProcess(
   servers: { databaseUrl: string; temporalAddress: string; namespace: string },
 ): Promise<WorkerProcess> {
   const logFile = join(logDirectory, 'worker.log');
+  mkdirSync(logDirectory, { recursive: true });
   const log = openSync(logFile, 'a');
   const child: ChildProcess = spawn(process.execPath, [WORKER], {
     stdio: ['ignore', log, log, 'ipc'],
