@@ -86,7 +86,12 @@ const cancelling: NonNullable<WorkerOptions['interceptors']> = {
         execute: async (input, next) => {
           const { activityType, workflowExecution } = context.info;
           const night = `nightly-${CANCELLED.asOf}`;
-          if (activityType === 'evaluateTwin' && workflowExecution?.workflowId === `${night}/ab-test`) {
+          const { workflowId = '' } = workflowExecution ?? {};
+          if (
+            activityType === 'evaluateTwin' &&
+            workflowId.startsWith(night) &&
+            workflowId.endsWith('/ab-test')
+          ) {
             await getClient().workflow.getHandle(night).cancel();
             // The answer to a heartbeat is what says so.
             const beating = setInterval(() => Context.current().heartbeat(), 100);

@@ -7,14 +7,17 @@ const SUMMARIES = {
   publish: 'score and publish',
 } as const;
 
-/** Options of a child of the night: named after its parent, and cancelled with it. */
+/**
+ * Options of a child of the night: named after its parent and its run, so that what a terminated night has left open
+ * is in no later night's way, and cancelled with its parent.
+ */
 export function childOptions<Request extends RunRequest>(
   kind: keyof typeof SUMMARIES,
   request: Request,
 ): Pick<ChildWorkflowOptions, 'workflowId' | 'parentClosePolicy' | 'staticSummary'> & { args: [Request] } {
   return {
     args: [request],
-    workflowId: `${workflowInfo().workflowId}/${kind}`,
+    workflowId: `${workflowInfo().workflowId}/run-${request.run}/${kind}`,
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     staticSummary: `${SUMMARIES[kind]} of run ${request.run}`,
   };
