@@ -23,11 +23,8 @@ export const environmentSchema = z.object({
   NIGHTJAR_TRAINING_SLOTS: z.coerce.number().int().min(1).default(1),
   /** Other activities at a time: the widest stage of the night has four. */
   NIGHTJAR_ACTIVITY_SLOTS: z.coerce.number().int().min(1).default(8),
-  /**
-   * Connections to the pipeline's database: one for each activity slot, one more for each parallel reader of
-   * ingestion, and one by which a statement is cancelled.
-   */
-  NIGHTJAR_POOL_SIZE: z.coerce.number().int().min(4).default(16),
+  /** Connections to the pipeline's database: one for each slot, one more for each parallel reader of ingestion. */
+  NIGHTJAR_POOL_SIZE: z.coerce.number().int().default(16),
   /** How long activities may go on after SIGTERM before they are cancelled, and then before the process ends. */
   NIGHTJAR_SHUTDOWN_GRACE: milliseconds.default('5s'),
   NIGHTJAR_SHUTDOWN_FORCE: milliseconds.default('15s'),
@@ -53,6 +50,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
   const parsed = environmentSchema.safeParse(set);
   if (parsed.success) {
     requireBundle(parsed.data);
+    requireConnections(parsed.data);
     return parsed.data;
   }
   const issue = parsed.error.issues[0];
@@ -72,4 +70,16 @@ function requireBundle({ NODE_ENV, NIGHTJAR_WORKFLOW_BUNDLE }: Environment): voi
   }
   if (!existsSync(NIGHTJAR_WORKFLOW_BUNDLE))
     throw new UsageError(`NIGHTJAR_WORKFLOW_BUNDLE names a file that there is not; ${make}`);
+}
+
+/** Of one activity that may hold a connection while it asks for another: two readers of ingestion, two of factors. */
+const CONNECTIONS_BESIDE_SLOTS = 2;
+
+function requireConnections(environment: Environment): void {
+  const { NIGHTJAR_POOL_SIZE, NIGHTJAR_ACTIVITY_SLOTS, NIGHTJAR_TRAINING_SLOTS } = environment;
+  const least = NIGHTJAR_ACTIVITY_SLOTS + NIGHTJAR_TRAINING_SLOTS + CONNECTIONS_BESIDE_SLOTS;
+  if (NIGHTJAR_POOL_SIZE >= least) return;
+  throw new UsageError(
+    `NIGHTJAR_POOL_SIZE: expected at least ${least}, one for each slot and ${CONNECTIONS_BESIDE_SLOTS} more`,
+  );
 }

@@ -74,3 +74,62 @@ test('a URL is shown without its password', () => {
   );
   expect(describeDatabase('no url with secret')).not.toContain('secret');
 });
+
+const aborted = (milliseconds: number): AbortSignal => AbortSignal.timeout(milliseconds);
+const sleepers = async (): Promise<number> => {
+  const { rows } = await database.pool.query<{ rows: number }>(
+    `select count(*) as rows from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'`,
+  );
+  return rows[0].rows;
+};
+
+test('a cancellation hits the statement that runs', async () => {
+  const sleeping = transaction(database, ({ client }) => client.query('select pg_sleep(60)'), {
+    signal: aborted(100),
+  });
+  await expect(sleeping).rejects.toThrow('canceling statement');
+  expect(await sleepers()).toBe(0);
+});
+
+test('a cancellation between two statements hits the next one', async () => {
+  const between = transaction(
+    database,
+    async ({ client }) => {
+      await client.query('select 1');
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await client.query('select pg_sleep(60)');
+    },
+    { signal: aborted(100) },
+  );
+  await expect(between).rejects.toThrow('canceling statement');
+  expect(await sleepers()).toBe(0);
+});
+
+test('what was cancelled before its commit is not committed, and after it the connection serves others', async () => {
+  const late = transaction(
+    database,
+    async ({ client }) => {
+      await client.query('create table never_there (id integer)');
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    },
+    { signal: aborted(100) },
+  );
+  await expect(late).rejects.toThrow('timeout');
+  for (let tries = 0; tries < 20; tries++) await database.pool.query('select pg_sleep(0.02)');
+  await expect(database.pool.query('table never_there')).rejects.toThrow('does not exist');
+});
+
+test('a transaction that stands still is ended by the server, and what it had locked is free', async () => {
+  const { rows } = await database.pool.query<{ idle: string }>(
+    `select current_setting('idle_in_transaction_session_timeout') as idle`,
+  );
+  expect(rows).toEqual([{ idle: '30s' }]);
+  await database.pool.query('create table if not exists held (id integer)');
+  const still = transaction(database, async ({ client }) => {
+    await client.query(`set local idle_in_transaction_session_timeout = '200ms'`);
+    await client.query('lock table held');
+    await expect.poll(() => database.pool.query('table held'), { timeout: 10_000 }).toBeDefined();
+    await client.query('select 1');
+  });
+  await expect(still).rejects.toThrow();
+});

@@ -15,6 +15,22 @@ export interface ConnectOptions {
   onConnectionError?: (error: Error) => void;
 }
 
+/** Settings of every session, each with its reason. */
+const SESSION = {
+  // Days are UTC.
+  timezone: 'UTC',
+  // The planner's just-in-time compiler costs more than it gives on queries of seconds.
+  jit: 'off',
+  // A scan that joins another one half-way would give the rows of a snapshot in another order each time.
+  synchronize_seqscans: 'off',
+  // A worker that was stopped, or whose host is gone, between two statements of a transaction holds what it has locked:
+  // for this long at most. None of ours is idle in one for longer than a round trip.
+  idle_in_transaction_session_timeout: '30s',
+  tcp_keepalives_idle: 30,
+  tcp_keepalives_interval: 10,
+  tcp_keepalives_count: 3,
+};
+
 /** A pool and the typed query builder over it; `close` ends both. */
 export interface Connection {
   db: Db;
@@ -50,10 +66,11 @@ export function connect(options: ConnectOptions): Connection {
     max: options.max ?? 4,
     application_name: options.applicationName,
     types: parsers(),
-    // Days are UTC; the planner's just-in-time compiler costs more than it gives on queries of seconds; a scan that
-    // joins another one half-way would give the rows of a snapshot in another order each time.
-    options: '-c timezone=UTC -c jit=off -c synchronize_seqscans=off',
+    options: Object.entries(SESSION)
+      .map(([name, value]) => `-c ${name}=${value}`)
+      .join(' '),
     connectionTimeoutMillis: 10_000,
+    keepAlive: true,
   });
   pool.on('error', report);
   pool.on('connect', (client) => void client.on('error', report));

@@ -1,5 +1,6 @@
+import { setTimeout } from 'node:timers/promises';
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } from 'kysely';
-import type pg from 'pg';
+import pg from 'pg';
 import type { Connection, Db } from './connect.ts';
 import { isCopying } from './copy.ts';
 import type { Database } from './types/index.ts';
@@ -25,24 +26,26 @@ export async function transaction<Result>(
   body: (session: Session) => Promise<Result>,
   options: TransactionOptions = {},
 ): Promise<Result> {
-  options.signal?.throwIfAborted();
   const client = await connection.pool.connect();
   let broken = false;
-  const cancelled = cancelOnAbort(connection, client, options.signal);
+  const watch = cancelOnAbort(connection, client, options.signal);
   try {
+    options.signal?.throwIfAborted();
     await client.query(
       options.isolation === undefined ? 'begin' : `begin isolation level ${options.isolation}`,
     );
     const result = await body({ db: onClient(client), client });
+    options.signal?.throwIfAborted();
     await client.query('commit');
     return result;
   } catch (error) {
+    await watch.end();
     // A COPY that was left in the middle still sends: the connection would never get to the rollback.
     broken = isCopying(client);
     if (!broken) await client.query('rollback').catch(() => (broken = true));
     throw error;
   } finally {
-    await cancelled();
+    await watch.end();
     client.release(broken);
   }
 }
@@ -53,13 +56,13 @@ export async function outsideTransaction<Result>(
   body: (db: Db) => Promise<Result>,
   { signal }: Pick<TransactionOptions, 'signal'>,
 ): Promise<Result> {
-  signal?.throwIfAborted();
   const client = await connection.pool.connect();
-  const cancelled = cancelOnAbort(connection, client, signal);
+  const watch = cancelOnAbort(connection, client, signal);
   try {
+    signal?.throwIfAborted();
     return await body(onClient(client));
   } finally {
-    await cancelled();
+    await watch.end();
     client.release();
   }
 }
@@ -75,24 +78,45 @@ function onClient(client: pg.PoolClient): Db {
   return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
 }
 
+/** A body may be between two statements when it is to be cancelled: it is asked again until it has ended. */
+const CANCEL_AGAIN_MILLISECONDS = 200;
+
 /**
- * Asks the server, through another connection, to cancel what `client` runs when `signal` aborts.
- * @returns what to await before the client is given back: a cancellation under way must not hit its next user
+ * Asks the server to cancel what `client` runs when `signal` aborts, on a connection of its own: the pool may have
+ * none left.
+ * @returns `end`, to be awaited before the client serves anything else: a cancellation under way would hit that
  */
 function cancelOnAbort(
   connection: Connection,
   client: pg.PoolClient,
   signal?: AbortSignal,
-): () => Promise<unknown> {
+): { end: () => Promise<void> } {
   const { processID } = client as pg.PoolClient & { processID: number };
-  let asked: Promise<unknown> = Promise.resolve();
-  const cancel = (): void => {
-    // A failure here means that the backend is gone, which is what was wanted.
-    asked = connection.pool.query('select pg_cancel_backend($1)', [processID]).catch(() => undefined);
+  const ended = new AbortController();
+  let asking: Promise<void> = Promise.resolve();
+  const ask = async (): Promise<void> => {
+    const asker = new pg.Client(connection.pool.options);
+    asker.on('error', () => undefined);
+    try {
+      await asker.connect();
+      while (!ended.signal.aborted) {
+        await asker.query('select pg_cancel_backend($1)', [processID]);
+        await setTimeout(CANCEL_AGAIN_MILLISECONDS, undefined, { signal: ended.signal });
+      }
+    } catch {
+      // Ended, or the server is gone and the statement with it.
+    } finally {
+      await asker.end().catch(() => undefined);
+    }
   };
-  signal?.addEventListener('abort', cancel, { once: true });
-  return () => {
-    signal?.removeEventListener('abort', cancel);
-    return asked;
+  const start = (): void => void (asking = ask());
+  if (signal?.aborted) start();
+  else signal?.addEventListener('abort', start, { once: true });
+  return {
+    end: () => {
+      signal?.removeEventListener('abort', start);
+      ended.abort();
+      return asking;
+    },
   };
 }

@@ -78,7 +78,7 @@ function worstCase({ startToCloseTimeout, scheduleToCloseTimeout, retryPolicy }:
 }
 
 describe('a night', () => {
-  const asOf = '2026-11-24T02:00:00.000Z';
+  const asOf = '2026-10-24T02:00:00.000Z';
   let outcome: NightlyResult;
   let handle: WorkflowHandle;
 
@@ -227,7 +227,7 @@ describe('a night', () => {
 });
 
 test('the next night refreshes the champion, and its log has the change against the night before', async () => {
-  const outcome = await run('2026-11-25T02:00:00.000Z');
+  const outcome = await run('2026-10-25T02:00:00.000Z');
   expect(outcome).toMatchObject({ status: 'success', published: true });
   const log = await night.database.db
     .selectFrom('pipeline.run_log')
@@ -246,7 +246,7 @@ test('the next night refreshes the champion, and its log has the change against 
 
 test('an RMSE over the threshold blocks: alert, log, and what is served stays', async () => {
   const served = await night.database.db.selectFrom('serving.pointer').selectAll().executeTakeFirstOrThrow();
-  const outcome = await run('2026-11-26T02:00:00.000Z', ['alarm.rmseThreshold=0.1']);
+  const outcome = await run('2026-10-26T02:00:00.000Z', ['alarm.rmseThreshold=0.1']);
   expect(outcome).toMatchObject({ status: 'blocked', published: false });
   expect(outcome.alerts).toEqual(expect.arrayContaining(['rmse_over_threshold', 'publish_blocked']));
   expect(outcome.reason).toContain('over the threshold of 0.1');
@@ -257,7 +257,7 @@ test('an RMSE over the threshold blocks: alert, log, and what is served stays', 
 
 test('a failed gate fails the run with a sentence, and what is served stays', async () => {
   const served = await night.database.db.selectFrom('serving.pointer').selectAll().executeTakeFirstOrThrow();
-  const outcome = await run('2026-11-27T02:00:00.000Z', ['quality.minimumRatings=100000000']);
+  const outcome = await run('2026-10-27T02:00:00.000Z', ['quality.minimumRatings=100000000']);
   expect(outcome).toMatchObject({
     status: 'failed',
     published: false,
@@ -269,11 +269,11 @@ test('a failed gate fails the run with a sentence, and what is served stays', as
     served,
   );
   // After a failure the as-of may be run again.
-  expect(await run('2026-11-27T02:00:00.000Z')).toMatchObject({ status: 'success' });
+  expect(await run('2026-10-27T02:00:00.000Z')).toMatchObject({ status: 'success' });
 });
 
 test('an older as-of is computed and logged, and never published', async () => {
-  const outcome = await run('2026-11-20T02:00:00.000Z');
+  const outcome = await run('2026-10-20T02:00:00.000Z');
   expect(outcome).toMatchObject({ status: 'success', published: false });
   expect(outcome.rmse).not.toBeNull();
   expect(outcome.reason).toContain('a newer as-of is');

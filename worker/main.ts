@@ -28,14 +28,12 @@ async function main(): Promise<void> {
     max: environment.NIGHTJAR_POOL_SIZE,
     onConnectionError,
   });
-  const source =
-    environment.SOURCE_DATABASE_URL === undefined
-      ? connection
-      : connect({
-          url: environment.SOURCE_DATABASE_URL,
-          applicationName: 'nightjar-worker',
-          onConnectionError,
-        });
+  // A pool of its own in any case: ingestion holds a connection of each at a time.
+  const source = connect({
+    url: environment.SOURCE_DATABASE_URL ?? environment.DATABASE_URL,
+    applicationName: 'nightjar-worker',
+    onConnectionError,
+  });
   const target = temporalTarget();
   const client = await connectTemporal(target);
   const native = await NativeConnection.connect(target.connectionOptions);
@@ -75,7 +73,7 @@ async function main(): Promise<void> {
   } finally {
     await native.close();
     await client.close();
-    if (source !== connection) await source.close();
+    await source.close();
     await connection.close();
   }
 }

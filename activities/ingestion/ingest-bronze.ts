@@ -47,7 +47,7 @@ export function ingestBronze(
     };
     await Promise.all(Array.from({ length: READERS }, read));
     return attempt.finish(async ({ db }) => {
-      const rows = await attempt.finishedChunks();
+      const rows = await attempt.finishedChunks(db);
       await attachPartition(db, 'bronze.ratings', run);
       await attachPartition(db, 'bronze.movies', run);
       const movies = rows.get('movies') ?? 0;

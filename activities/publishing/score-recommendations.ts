@@ -65,7 +65,7 @@ export function scoreRecommendations(
           .where('run', '=', sql.lit(run))
           .select(['run', 'movie_id', 'title', 'genres']),
       );
-      const rows = [...(await attempt.finishedChunks()).values()].reduce((sum, count) => sum + count, 0);
+      const rows = [...(await attempt.finishedChunks(db)).values()].reduce((sum, count) => sum + count, 0);
       return { rows, users };
     });
   });

@@ -22,8 +22,8 @@ export interface StageAttempt {
   write<Result>(body: (session: Session) => Promise<Result>): Promise<Result>;
   /** Like `write`, and records a finished chunk in the same transaction. */
   writeChunk(chunk: string, body: (session: Session) => Promise<number>): Promise<void>;
-  /** Chunks that this or an earlier attempt has finished, with their rows. */
-  finishedChunks(): Promise<Map<string, number>>;
+  /** Chunks that this or an earlier attempt has finished, with their rows; `db` where a transaction is open. */
+  finishedChunks(db?: Db): Promise<Map<string, number>>;
   /** Like `write`, and marks the stage done with the result in the same transaction. */
   finish<Result extends StageResult>(body: (session: Session) => Promise<Result>): Promise<Result>;
 }
@@ -89,8 +89,8 @@ function createAttempt(
         const rows = await body(session);
         await session.db.insertInto('pipeline.chunks').values({ run, stage, chunk, rows }).execute();
       }),
-    finishedChunks: async () => {
-      const chunks = await connection.db
+    finishedChunks: async (db = connection.db) => {
+      const chunks = await db
         .selectFrom('pipeline.chunks')
         .select(['chunk', 'rows'])
         .where('run', '=', run)

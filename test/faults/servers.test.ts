@@ -177,7 +177,7 @@ test('PostgreSQL is restarted in COPY', async () => {
     create function movielens.slowly(movielens.stored) returns boolean language plpgsql volatile as
       $$ begin if random() < 0.005 then perform pg_sleep(0.02); end if; return true; end $$;
     create view movielens.ratings as select * from movielens.stored s where movielens.slowly(s)`);
-  await startWorker();
+  await startWorker('real');
   const handle = await start();
   await until(
     `select 1 from pg_stat_activity where query like 'copy (%movielens%' and state = 'active' and wait_event = 'PgSleep'`,
@@ -188,7 +188,7 @@ test('PostgreSQL is restarted in COPY', async () => {
 });
 
 test.each(['SIGINT', 'SIGKILL'] as const)('PostgreSQL is restarted with %s in training', async (signal) => {
-  await startWorker();
+  await startWorker('real');
   const handle = await start();
   await until(checkpointed);
   const since = (await database.pool.query<{ at: Date }>('select pg_postmaster_start_time() as at')).rows[0]
