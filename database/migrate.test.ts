@@ -18,3 +18,17 @@ test('several processes that start at once migrate once', async () => {
     await database.drop();
   }
 });
+
+test('a database that a newer release has migrated stays as it is', async () => {
+  const database = await createTestDatabase();
+  try {
+    await database.pool.query(
+      `insert into pipeline.kysely_migration values ('9999-of-a-newer-release', 'now')`,
+    );
+    expect(await migrateToLatest(database.db)).toEqual([]);
+    await database.pool.query(`delete from pipeline.kysely_migration where name = '0001-lake'`);
+    await expect(migrateToLatest(database.db)).rejects.toThrow('corrupted migrations');
+  } finally {
+    await database.drop();
+  }
+});

@@ -115,18 +115,25 @@ export async function attachedRuns(db: Db, table: VersionedTable): Promise<numbe
   return rows.map(({ run }) => run);
 }
 
+/** Completes a detachment from `table` that was begun and then given up, whichever partition it was. */
+export async function finishDetaching(db: Db, table: VersionedTable): Promise<void> {
+  const { rows } = await sql<{ partition: string }>`
+    select c.relname as partition from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = ${table}::regclass and i.inhdetachpending`.execute(db);
+  for (const { partition } of rows) {
+    const name = sql.table(`${table.split('.')[0]}.${partition}`);
+    await sql`alter table ${sql.table(table)} detach partition ${name} finalize`.execute(db);
+  }
+}
+
 /**
  * Drops the partition of `run`, attached or not. Detached concurrently first, so that readers of the parent
- * are never locked out: not inside a transaction.
+ * are never locked out: not inside a transaction, and after `finishDetaching`.
  */
 export async function dropPartition(db: Db, table: VersionedTable, run: number): Promise<void> {
-  const partition = partitionName(table, run);
-  const { rows } = await sql<{ pending: boolean }>`
-    select i.inhdetachpending as pending from pg_inherits i
-    where i.inhrelid = to_regclass(${partition}) and i.inhparent = ${table}::regclass`.execute(db);
-  if (rows.length > 0) {
-    const how = sql.raw(rows[0].pending ? 'finalize' : 'concurrently');
-    await sql`alter table ${sql.table(table)} detach partition ${sql.table(partition)} ${how}`.execute(db);
+  const partition = sql.table(partitionName(table, run));
+  if ((await attachedRuns(db, table)).includes(run)) {
+    await sql`alter table ${sql.table(table)} detach partition ${partition} concurrently`.execute(db);
   }
-  await sql`drop table if exists ${sql.table(partition)}`.execute(db);
+  await sql`drop table if exists ${partition}`.execute(db);
 }

@@ -1,16 +1,29 @@
 import { sql } from 'kysely';
-import type { Connection, Db } from '../../database/connect.ts';
-import { type VersionedTable, dropPartition, partitionedRuns } from '../../database/versions.ts';
+import type { Connection } from '../../database/connect.ts';
+import { outsideTransaction } from '../../database/session.ts';
+import {
+  type VersionedTable,
+  dropPartition,
+  finishDetaching,
+  partitionedRuns,
+} from '../../database/versions.ts';
 import { SNAPSHOT_TABLES, STORE_TABLES } from './store-tables.ts';
 
-/** What a reader who holds on to an old table may cost the start of a night; the rest is dropped by the next one. */
+/** What a reader who holds on to an old table may cost a night; the rest is dropped by the next one. */
 const PATIENCE = '5s';
+
+export interface Dropped {
+  partitions: number;
+  /** Whether a reader held on for longer than our patience. */
+  deferred: boolean;
+}
 
 /**
  * Drops what closed runs up to `run` left behind that were never published: failed, blocked, cancelled, terminated.
  * No reader's view has ever looked at it.
  */
-export async function dropLeftovers({ db }: Connection, run: number): Promise<void> {
+export async function dropLeftovers(connection: Connection, run: number): Promise<void> {
+  const { db } = connection;
   const published = await db
     .selectFrom('serving.versions')
     .select('run')
@@ -18,41 +31,49 @@ export async function dropLeftovers({ db }: Connection, run: number): Promise<vo
     .execute();
   const live = await db.selectFrom('pipeline.runs').select('run').where('status', '=', 'running').execute();
   const wanted = new Set([...published, ...live].map((one) => one.run));
-  await db.connection().execute(async (one) => {
-    await sql`select set_config('statement_timeout', ${PATIENCE}, false)`.execute(one);
-    try {
-      await dropPartitions(
-        one,
-        [...SNAPSHOT_TABLES, ...STORE_TABLES],
-        (old) => old <= run && !wanted.has(old),
-      );
-    } catch (error) {
-      const QUERY_CANCELED = '57014';
-      if ((error as { code?: unknown }).code !== QUERY_CANCELED) throw error;
-    } finally {
-      await sql`reset statement_timeout`.execute(one);
-    }
-  });
+  await dropPartitions(
+    connection,
+    [...SNAPSHOT_TABLES, ...STORE_TABLES],
+    (old) => old <= run && !wanted.has(old),
+  );
   await db
     .deleteFrom('pipeline.checkpoints')
-    .where('run', 'not in', (live) =>
-      live.selectFrom('pipeline.runs').select('run').where('status', '=', 'running'),
+    .where('run', 'not in', (open) =>
+      open.selectFrom('pipeline.runs').select('run').where('status', '=', 'running'),
     )
     .execute();
 }
 
-/** Drops the partitions of the runs that `doomed` says, and returns how many. */
-export async function dropPartitions(
-  db: Db,
+/** Drops the partitions of the runs that `doomed` says, until one takes longer than our patience. */
+export function dropPartitions(
+  connection: Connection,
   tables: readonly VersionedTable[],
   doomed: (run: number) => boolean,
-): Promise<number> {
-  let dropped = 0;
-  for (const table of tables) {
-    for (const old of (await partitionedRuns(db, table)).filter(doomed)) {
-      await dropPartition(db, table, old);
-      dropped++;
-    }
-  }
-  return dropped;
+  signal?: AbortSignal,
+): Promise<Dropped> {
+  let partitions = 0;
+  return outsideTransaction(
+    connection,
+    async (db) => {
+      await sql`select set_config('statement_timeout', ${PATIENCE}, false)`.execute(db);
+      try {
+        for (const table of tables) {
+          // A parent takes one detachment at a time: one that was given up half-way would refuse every later one.
+          await finishDetaching(db, table);
+          for (const old of (await partitionedRuns(db, table)).filter(doomed)) {
+            await dropPartition(db, table, old);
+            partitions++;
+          }
+        }
+        return { partitions, deferred: false };
+      } catch (error) {
+        const QUERY_CANCELED = '57014';
+        if ((error as { code?: unknown }).code !== QUERY_CANCELED || signal?.aborted) throw error;
+        return { partitions, deferred: true };
+      } finally {
+        await sql`reset statement_timeout`.execute(db).catch(() => undefined);
+      }
+    },
+    { signal },
+  );
 }

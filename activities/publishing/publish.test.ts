@@ -142,9 +142,63 @@ describe('after a night without that reader', () => {
     );
   });
 
+  test('a reader of another role needs the views and the function, and keeps the version that it looks at', async () => {
+    const role = `reader_${database.url.split('_').at(-1)}`;
+    await database.pool.query(`
+      create role ${role} login;
+      grant usage on schema recommendations, features, models, serving to ${role};
+      grant select on recommendations.batch_recs, recommendations.similar_movies, recommendations.trending,
+        features.user_features, models.user_factors, serving.movie_stats to ${role}`);
+    const url = new URL(database.url);
+    url.username = role;
+    const reader = connect({ url: url.toString(), applicationName: 'nightjar-reader', max: 1 });
+    try {
+      expect(await recommendationsFor(reader.db, 1, 5)).toHaveLength(5);
+      const client = await reader.pool.connect();
+      await client.query('begin isolation level repeatable read');
+      const seen = async (table: string): Promise<unknown> =>
+        (await client.query(`select count(*) as rows from ${table}`)).rows;
+      const trending = await seen('recommendations.trending');
+      // Two nights are published and cleaned up after meanwhile.
+      await publishNight(database, asOfOf(13));
+      await publishNight(database, asOfOf(14));
+      expect(await seen('features.user_features')).toEqual([{ rows: 30 }]);
+      expect(await seen('recommendations.trending')).toEqual(trending);
+      await client.query('commit');
+      client.release();
+    } finally {
+      await reader.close();
+      await database.pool.query(`drop owned by ${role}; drop role ${role}`);
+    }
+  });
+
+  test('a detachment that was given up half-way is completed, whoever it was of', async () => {
+    const holder = await database.pool.connect();
+    // A reader inside the parent keeps the second half of the detachment waiting.
+    await holder.query('begin');
+    const [kept] = await versions();
+    await holder.query('select from store.similar_movies limit 1');
+    const detaching = database.pool.connect().then(async (client) => {
+      await client.query(`set statement_timeout = '300ms'`);
+      const partition = `store.similar_movies_run${kept}`;
+      const failure: unknown = await client
+        .query(`alter table store.similar_movies detach partition ${partition} concurrently`)
+        .catch((error: unknown) => error);
+      client.release(true);
+      return failure;
+    });
+    expect(await detaching).toBeInstanceOf(Error);
+    await holder.query('commit');
+    holder.release();
+    const pending = 'select from pg_inherits where inhdetachpending';
+    expect((await database.pool.query(pending)).rowCount).toBe(1);
+    await publishNight(database, asOfOf(15));
+    expect((await database.pool.query(pending)).rowCount).toBe(0);
+  });
+
   test('who is deleted in the source is gone from every kept version after the next night', async () => {
     await database.pool.query('delete from movielens.ratings where user_id = 2');
-    await publishNight(database, asOfOf(13));
+    await publishNight(database, asOfOf(16));
     for (const table of [
       'store.batch_recs',
       'store.user_factors',

@@ -1,11 +1,10 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
-import { outsideTransaction } from '../../database/session.ts';
 import type { VersionedTable } from '../../database/versions.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
-import { dropPartitions } from './leftovers.ts';
-import { DATA_TABLES, MODEL_TABLES, SNAPSHOT_TABLES } from './store-tables.ts';
+import { type Dropped, dropPartitions } from './leftovers.ts';
+import { BATCH_TABLES, DATA_TABLES, MODEL_TABLES, SILVER_TABLES } from './store-tables.ts';
 
 export interface RetireResult extends StageResult {
   /** Runs whose versions are kept. */
@@ -16,8 +15,9 @@ export interface RetireResult extends StageResult {
 }
 
 /**
- * Keeps the last model versions, the data and snapshot of the published night and this run's snapshot; drops everything else,
- * what dead runs left behind too. Whoever was deleted in the source is deleted in the kept versions.
+ * Keeps the last model versions, the data and snapshot of the published night and this run's batch and snapshot; drops
+ * everything else, what dead runs left behind too. Whoever was deleted in the source is deleted in what is kept. A
+ * reader who holds on to an old table puts off its end to the next night, and fails nothing.
  */
 export function retireVersions(
   { connection }: ActivityDependencies,
@@ -26,41 +26,33 @@ export function retireVersions(
 ): Promise<RetireResult> {
   return runStage(connection, { run, stage: 'retire-versions', signal }, async (attempt) => {
     const { settings, mayPublish } = await loadRun(connection.db, run);
-    const kept = await attempt.write(async ({ db }) => {
+    const { kept, data } = await attempt.write(async ({ db }) => {
       const versions = await keptVersions(db, settings.publishing.keepVersions);
+      const pointer = await db.selectFrom('serving.pointer').select('data_run').executeTakeFirst();
+      const published = pointer === undefined ? [] : [pointer.data_run];
       await markRetired(db, versions);
+      await forgetOldEvidence(db, run, [run, ...versions, ...published]);
       // A backfill's snapshot lacks whoever came later: they are not deleted.
-      if (mayPublish)
-        await forgetDeleted(
-          db,
-          run,
-          versions.filter((version) => version !== run),
-        );
-      return versions;
+      if (mayPublish) await forgetDeleted(db, run, { versions, published });
+      return { kept: versions, data: published };
     });
-    const deferred = await hasOlderReaders(connection.db);
-    const pointer = await connection.db.selectFrom('serving.pointer').select('data_run').executeTakeFirst();
-    const data = pointer === undefined ? [] : [pointer.data_run];
-    const drop = async (tables: readonly VersionedTable[], wanted: number[]): Promise<number> => {
+    const drop = async (tables: readonly VersionedTable[], wanted: number[]): Promise<Dropped> => {
       // An attempt that was given up for dead and wakes here must not drop what its successors have built.
       await attempt.write(() => Promise.resolve());
-      return outsideTransaction(
-        connection,
-        (db) => dropPartitions(db, tables, (old) => old <= run && !wanted.includes(old)),
-        { signal },
-      );
+      return dropPartitions(connection, tables, (old) => old <= run && !wanted.includes(old), signal);
     };
-    const dropped =
-      (await drop(SNAPSHOT_TABLES, [run, ...data])) +
-      (deferred ? 0 : (await drop(MODEL_TABLES, kept)) + (await drop(DATA_TABLES, data)));
+    const older = await hasOlderReaders(connection.db);
+    const drops = [await drop(BATCH_TABLES, [run]), await drop(SILVER_TABLES, [run, ...data])];
+    if (!older) drops.push(await drop(MODEL_TABLES, kept), await drop(DATA_TABLES, data));
+    const deferred = older || drops.some((one) => one.deferred);
     return attempt.finish(() =>
       Promise.resolve({
-        rows: dropped,
+        rows: drops.reduce((sum, { partitions }) => sum + partitions, 0),
         kept,
         deferred,
         note: deferred
           ? 'an old reader is still at work: the rest next night'
-          : `${kept.length} versions kept`,
+          : `versions kept: ${kept.length}`,
       }),
     );
   });
@@ -90,43 +82,65 @@ async function markRetired(db: Db, kept: number[]): Promise<void> {
     .execute();
 }
 
-/** A user or movie that is gone from the snapshot is gone from every kept version and from kept metrics. */
-async function forgetDeleted(db: Db, run: number, versions: number[]): Promise<void> {
-  const gone = (id: 'user_id' | 'movie_id', ref: string) =>
-    sql<boolean>`not exists (
-      select from silver.ratings s where s.run = ${sql.lit(run)} and s.${sql.ref(id)} = ${sql.ref(ref)})`;
-  const uncatalogued = sql<boolean>`not exists (
-    select from silver.movies m where m.run = ${sql.lit(run)} and m.movie_id = doomed.movie_id)`;
+/** Values by user are kept with their versions, samples of offending rows until the next night has come so far. */
+async function forgetOldEvidence(db: Db, run: number, runs: number[]): Promise<void> {
+  await db.deleteFrom('experiments.user_metrics').where('run', 'not in', runs).execute();
   await db
-    .deleteFrom('experiments.user_metrics as doomed')
-    .where(gone('user_id', 'doomed.user_id'))
+    .updateTable('quality.check_results')
+    .set({ sample: '[]' })
+    .where('run', '<>', run)
+    .where('sample', '<>', sql<unknown[]>`'[]'::jsonb`)
     .execute();
-  if (versions.length === 0) return;
-  for (const table of ['store.batch_recs', 'store.user_factors'] as const) {
-    await sql`delete from ${sql.table(table)} as doomed
-      where run in (${sql.join(versions)}) and ${gone('user_id', 'doomed.user_id')}`.execute(db);
-  }
-  for (const table of [
-    'store.movies',
-    'store.item_factors',
-    'store.similar_movies',
-    'store.batch_recs',
-  ] as const) {
-    await sql`delete from ${sql.table(table)} as doomed
-      where run in (${sql.join(versions)}) and ${uncatalogued}`.execute(db);
-  }
+}
+
+/** What is gone from the source is gone from everything that older runs have left. */
+async function forgetDeleted(
+  db: Db,
+  run: number,
+  { versions, published }: { versions: number[]; published: number[] },
+): Promise<void> {
+  const at = sql.lit(run);
+  const noUser = sql<boolean>`not exists (
+    select from silver.ratings s where s.run = ${at} and s.user_id = doomed.user_id)`;
+  const noPair = sql<boolean>`not exists (
+    select from silver.ratings s
+    where s.run = ${at} and s.user_id = doomed.user_id and s.movie_id = doomed.movie_id)`;
+  const noMovie = (column: string) =>
+    sql<boolean>`not exists (
+      select from silver.movies m where m.run = ${at} and m.movie_id = ${sql.ref(`doomed.${column}`)})`;
+  const forget = async (
+    tables: readonly VersionedTable[],
+    runs: number[],
+    condition: RawBuilder<boolean>,
+  ): Promise<void> => {
+    const older = runs.filter((old) => old !== run);
+    if (older.length === 0) return;
+    for (const table of tables) {
+      await sql`delete from ${sql.table(table)} as doomed where run in (${sql.join(older)}) and ${condition}`.execute(
+        db,
+      );
+    }
+  };
+  await forget(['store.batch_recs', 'store.user_factors'], versions, noUser);
+  await forget(['store.movies', 'store.item_factors', 'store.batch_recs'], versions, noMovie('movie_id'));
+  await forget(['store.similar_movies'], versions, noMovie('movie_id'));
+  await forget(['store.similar_movies'], versions, noMovie('similar_movie_id'));
+  await forget(['store.user_features', 'store.user_genre_preferences'], published, noUser);
+  await forget(['silver.ratings'], published, noPair);
+  await db.deleteFrom('experiments.user_metrics as doomed').where(noUser).execute();
 }
 
 /**
- * Whether a transaction in this database is older than the last move of the pointer: under REPEATABLE READ it
- * still sees the version before, whose partitions must then stay.
+ * Whether a snapshot in this database is older than the last move of the pointer: under REPEATABLE READ its reader
+ * still sees the version before, whose partitions must then stay. By transaction ids, which are there to see for every
+ * role and leave no gap before the commit; another old transaction only puts the end off.
  */
 async function hasOlderReaders(db: Db): Promise<boolean> {
   const { rows } = await sql<{ older: boolean }>`
     select exists (
       select from pg_stat_activity a, serving.pointer p
       where a.datname = current_database() and a.pid <> pg_backend_pid()
-        and a.backend_xmin is not null and a.xact_start < p.changed_at
+        and a.backend_xmin is not null and age(a.backend_xmin) >= age(p.xmin)
     ) as older`.execute(db);
   return rows[0].older;
 }

@@ -20,11 +20,14 @@ export const DATA_TABLES = [
 
 export const STORE_TABLES = [...MODEL_TABLES, ...DATA_TABLES];
 
-/** What a night reads from: only the latest complete snapshot is kept. */
-export const SNAPSHOT_TABLES = [
+/** What a night has read, and what it refused: that of the last night is kept. */
+export const BATCH_TABLES = [
   'bronze.ratings',
   'bronze.movies',
-  'silver.ratings',
-  'silver.movies',
   'silver.rejected_ratings',
 ] as const satisfies VersionedTable[];
+
+/** What a night computes from: its own and that of the published night are kept. */
+export const SILVER_TABLES = ['silver.ratings', 'silver.movies'] as const satisfies VersionedTable[];
+
+export const SNAPSHOT_TABLES = [...BATCH_TABLES, ...SILVER_TABLES];

@@ -39,6 +39,7 @@ async function createLedger(db: Kysely<unknown>): Promise<void> {
     .addColumn('settings', 'jsonb', (c) => c.notNull())
     .addColumn('workflow_id', 'text', (c) => c.notNull())
     .addColumn('execution_id', 'text', (c) => c.notNull())
+    .addColumn('namespace_id', 'text', (c) => c.notNull())
     .addColumn('status', 'text', (c) => c.notNull())
     .addColumn('may_publish', 'boolean', (c) => c.notNull())
     .addColumn('code_version', 'text', (c) => c.notNull())

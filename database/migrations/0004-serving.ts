@@ -80,13 +80,16 @@ async function createDataViews(db: Kysely<unknown>): Promise<void> {
   }
 }
 
-/** Readers' way to a list that is never empty: the user's own, else popular movies, then trending ones. */
+/**
+ * Readers' way to a list that is never empty: the user's own, else popular movies, then trending ones. With the rights
+ * of its owner, as the views have them: a reader needs no more than those.
+ */
 async function createFallback(db: Kysely<unknown>): Promise<void> {
   await sql`
     create function recommendations.for_user(for_user integer, list_length integer default 20)
     returns table (rank integer, movie_id integer, title text, genres text,
                    predicted_score double precision, model_version text, provenance text)
-    language sql stable as $$
+    language sql stable security definer set search_path = '' as $$
       with listed as (
         select r.rank::integer, r.movie_id, r.title, r.genres, r.predicted_score, r.model_version, v.provenance
         from recommendations.batch_recs r
