@@ -3,6 +3,8 @@ import { expect, test } from 'vitest';
 import { readEnvironment } from './environment.ts';
 import { UsageError, resolveSettings, settingsHash } from './settings.ts';
 
+const TWIN = { family: 'als', rank: 5, iterations: 5, regularization: 0.1, seed: 1 };
+
 test('a profile is a set of defaults, and an override changes one of them', () => {
   expect(resolveSettings('production').quality.minimumRatings).toBe(10_000_000);
   expect(resolveSettings('small', ['quality.minimumRatings=5']).quality.minimumRatings).toBe(5);
@@ -17,6 +19,7 @@ test.each([
   [['quality.minimumRatings=-1'], '--set quality.minimumRatings'],
   [['quality.minimumRatings=many'], '--set quality.minimumRatings'],
   [['alarm.policy=shout'], '--set alarm.policy'],
+  [[`challengers=${JSON.stringify([TWIN, TWIN])}`], '--set challengers: expected configurations that differ'],
   [['constructor.name=x'], 'no such setting'],
   [['__proto__.polluted=1'], '--set __proto__.polluted=1: expected'],
 ])('refuses %s in one line that names it', (overrides, says) => {
@@ -44,6 +47,9 @@ test('the environment is validated, and a refusal never shows a value', () => {
   expect(readEnvironment(good).NIGHTJAR_TRAINING_SLOTS).toBe(1);
   expect(() => readEnvironment({})).toThrow('DATABASE_URL is not set');
   expect(() => readEnvironment({ ...good, NIGHTJAR_THREADS: 'all' })).toThrow('NIGHTJAR_THREADS');
+  expect(() => readEnvironment({ ...good, NIGHTJAR_ACTIVITY_SLOTS: '20' })).toThrow(
+    'NIGHTJAR_POOL_SIZE: expected at least 23',
+  );
   const wrong = () => readEnvironment({ DATABASE_URL: 'mysql://me:secret@db/night' });
   expect(wrong).toThrow('DATABASE_URL: expected postgresql://');
   expect(wrong).not.toThrow('secret');

@@ -23,7 +23,14 @@ export const settingsSchema = z.strictObject({
     holdoutSeed: z.int(),
   }),
   /** Configurations that challenge the champion tonight; the first two are the A/B test. */
-  challengers: z.array(alsConfigurationSchema).min(2).max(4),
+  challengers: z
+    .array(alsConfigurationSchema)
+    .min(2)
+    .max(4)
+    .refine(
+      (all) => new Set(all.map((one) => JSON.stringify(one))).size === all.length,
+      'expected configurations that differ',
+    ),
   selection: z.strictObject({
     metric: z.literal('rmse'),
     /** Least improvement of the metric for a promotion, in the metric's own unit. */

@@ -25,6 +25,14 @@ const MOVIES = {
   types: 'movie_id integer not null, title text not null, genres text not null',
 } as const;
 
+/** What the source is marked with: the folder's name, and its files' sizes to tell one set from another. */
+export function describeFolder(path: string): string {
+  const sizes = [RATINGS, MOVIES].map(
+    ({ file }) => statSync(join(path, file), { throwIfNoEntry: false })?.size ?? 0,
+  );
+  return `import ${basename(path)} (${sizes.join(' + ')} bytes)`;
+}
+
 /**
  * Loads a MovieLens folder (`ratings.csv`, `movies.csv`; ml-latest, 20m, 25m, 32m) by path, streamed.
  * @throws UsageError that names the file, and the line where one is malformed; nothing of the load stays
@@ -34,10 +42,10 @@ export async function importMovieLens(
   path: string,
   options: LoadOptions = {},
 ): Promise<Loaded> {
-  for (const { file, header } of [RATINGS, MOVIES]) await checkFile(join(path, file), header);
+  await checkFolder(path);
   return replaceSource(
     source,
-    `import ${basename(path)}`,
+    describeFolder(path),
     async (session) => {
       const movies = await copyFile(session, path, MOVIES, options.signal);
       options.onProgress?.('movies', movies);
@@ -55,6 +63,14 @@ export async function importMovieLens(
     },
     options,
   );
+}
+
+/**
+ * Looks whether a folder is one that can be loaded.
+ * @throws UsageError that names the file and what was wrong
+ */
+export async function checkFolder(path: string): Promise<void> {
+  for (const { file, header } of [RATINGS, MOVIES]) await checkFile(join(path, file), header);
 }
 
 async function checkFile(path: string, header: string): Promise<void> {

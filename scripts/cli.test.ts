@@ -25,6 +25,10 @@ function command(line: string, env: Record<string, string> = unreachable) {
 test.each([
   ['nightly --as-of yesterday', '--as-of', 'expected an ISO instant'],
   ['nightly --as-of 2026-11-24T02:00:00', '--as-of', 'expected a zone'],
+  ['nightly --as-of 2026-11-24t02:00:00Z', '--as-of', 'expected an ISO instant'],
+  ['nightly --as-of 2026-02-31', '--as-of', 'expected an ISO instant'],
+  ['nightly --as-of 2999-01-01', '--as-of', 'expected an instant that has come'],
+  ['pipeline check --as-of 2026-13-01', '--as-of', 'expected an ISO instant'],
   ['nightly --profile huge', '--profile huge', 'there are small, production'],
   ['nightly --set quality.nosuch=1', '--set quality.nosuch', 'no such setting'],
   ['nightly --nosuch', '--nosuch', 'unknown option'],

@@ -2,6 +2,7 @@
 
 import { readEnvironment } from '../config/environment.ts';
 import { resolveSettings } from '../config/settings.ts';
+import { checkFolder } from '../data/import-movielens.ts';
 import { createCommand, options, run } from './support/cli.ts';
 import { loadWhereEmpty } from './support/load-source.ts';
 import { startLocalStack } from './support/local-stack.ts';
@@ -41,6 +42,7 @@ const command = createCommand(
 async function nightly(given: NightlyOptions): Promise<void> {
   // Checked before anything is started, so that bad input changes nothing.
   resolveSettings(given.profile, given.set);
+  if (given.data !== undefined) await checkFolder(given.data);
   if (process.env.DATABASE_URL) readEnvironment();
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const stopped = untilStopped();

@@ -10,7 +10,9 @@ import { STATE_DIRECTORY, chooseStateDirectory, findPostgres, postgresUser } fro
 import { awaitPostgres, initialise, postgresService } from './postgres.ts';
 import {
   type StackState,
+  assertSamePair,
   isKept,
+  pairOf,
   readState,
   removeStateFile,
   stopLeftovers,
@@ -98,11 +100,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
           `a stack without all that is needed runs in ${stateDirectory} (process ${other.keeper}); stop it first`,
         );
       }
+      const databaseUrl = named.databaseUrl ?? other.databaseUrl;
+      const temporalAddress = named.temporalAddress ?? other.temporalAddress;
+      if (options.temporal ?? true) assertSamePair(other, databaseUrl, temporalAddress);
       log(`using the stack that runs already (process ${other.keeper})`);
       return {
         ...base,
-        databaseUrl: named.databaseUrl ?? other.databaseUrl,
-        temporalAddress: named.temporalAddress ?? other.temporalAddress,
+        databaseUrl,
+        temporalAddress,
         uiUrl: base.uiUrl ?? other.uiUrl,
         attached: true,
         lost: never(),
@@ -117,6 +122,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       databaseUrl: null,
       temporalAddress: null,
       uiUrl: null,
+      pair: '',
     };
     const stop = async (): Promise<void> => {
       await keeper.stop();
@@ -130,6 +136,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
           : null,
         wants.temporal ? bringUpTemporal(keeper, state, { stateDirectory, logDirectory, env, log }) : null,
       ]);
+      state.pair = pairOf(
+        named.databaseUrl ?? state.databaseUrl,
+        named.temporalAddress ?? state.temporalAddress,
+      );
       writeState(stateDirectory, state);
     } catch (error) {
       await stop();
@@ -190,14 +200,21 @@ async function bringUpTemporal(
   state.uiUrl = `http://127.0.0.1:${uiPort}`;
 }
 
-/** The servers that the environment names, else those of the local stack where one runs. Starts nothing. */
+/**
+ * The servers that the environment names, else those of the local stack where one runs. Starts nothing.
+ * @throws where the environment names one server and the local stack works for another pair
+ */
 export function findServers(env: NodeJS.ProcessEnv = process.env): Servers {
   const local = stateDirectories()
     .map(readState)
     .find((state) => state !== null && isKept(state));
+  const databaseUrl = env.DATABASE_URL || (local?.databaseUrl ?? null);
+  const temporalAddress = env.TEMPORAL_ADDRESS || (local?.temporalAddress ?? null);
+  const oneIsNamed = Boolean(env.DATABASE_URL) !== Boolean(env.TEMPORAL_ADDRESS);
+  if (local && oneIsNamed) assertSamePair(local, databaseUrl, temporalAddress);
   return {
-    databaseUrl: env.DATABASE_URL || (local?.databaseUrl ?? null),
-    temporalAddress: env.TEMPORAL_ADDRESS || (local?.temporalAddress ?? null),
+    databaseUrl,
+    temporalAddress,
     temporalNamespace: env.TEMPORAL_NAMESPACE || NAMESPACE,
     uiUrl: env.TEMPORAL_UI_URL || (local?.uiUrl ?? null),
   };

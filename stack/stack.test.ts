@@ -165,3 +165,12 @@ test('a named server that does not answer is an error at once, without its passw
     'TEMPORAL_ADDRESS names 127.0.0.1:1, where no Temporal server answers',
   );
 });
+
+test('a command for another database does not use the Temporal server of a running stack', async () => {
+  const { databaseUrl } = await start();
+  const other = { ...env, DATABASE_URL: databaseUrl?.replace(/nightjar$/, 'postgres') };
+  await expect(start({ env: other })).rejects.toThrow('works for another pair of servers');
+  // The same pair by another way is the same pair, and the database alone is nobody's night.
+  expect((await start({ env: { ...env, DATABASE_URL: databaseUrl ?? '' } })).attached).toBe(true);
+  await expect(start({ env: other, temporal: false })).resolves.toBeDefined();
+});

@@ -1,5 +1,6 @@
 /** What a running stack leaves for others to find: its endpoints and processes. */
 
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandLine, isAlive, stopProcess } from './processes.ts';
@@ -11,6 +12,31 @@ export interface StackState {
   databaseUrl: string | null;
   temporalAddress: string | null;
   uiUrl: string | null;
+  /** What its worker works for, whoever started the servers. */
+  pair: string;
+}
+
+/** A database and a Temporal server as one name, from which no password can be read. */
+export function pairOf(databaseUrl: string | null, temporalAddress: string | null): string {
+  return createHash('sha256')
+    .update(JSON.stringify([databaseUrl, temporalAddress]))
+    .digest('hex')
+    .slice(0, 16);
+}
+
+/**
+ * Whether a command that would use these servers beside the running stack means the same pair as its worker does.
+ * @throws where it does not: a night would be started here and worked on there
+ */
+export function assertSamePair(
+  { keeper, pair }: StackState,
+  databaseUrl: string | null,
+  temporalAddress: string | null,
+): void {
+  if (pairOf(databaseUrl, temporalAddress) === pair) return;
+  throw new Error(
+    `the local stack (process ${keeper}) works for another pair of servers than the environment names; name both DATABASE_URL and TEMPORAL_ADDRESS, or stop it first`,
+  );
 }
 
 const file = (stateDirectory: string): string => join(stateDirectory, 'stack.json');

@@ -5,26 +5,16 @@
  */
 
 import { hostname } from 'node:os';
-import proto from '@temporalio/proto';
 import { loadDotEnv } from '../config/dot-env.ts';
 import { connectTemporal, temporalTarget } from '../temporal/connect.ts';
-import { TASK_QUEUES } from '../workflows/contracts.ts';
+import { type Poller, listPollers } from '../temporal/pollers.ts';
 
-/** A poll that finds nothing lasts about a minute and is then made anew: two of them and some room. */
-const STALE_MILLISECONDS = 150_000;
-
-async function lastPoll(): Promise<number | null> {
+async function pollersHere(): Promise<Poller[]> {
   const target = temporalTarget();
   const temporal = await connectTemporal(target);
   try {
-    const { pollers } = await temporal.connection.workflowService.describeTaskQueue({
-      namespace: target.namespace,
-      taskQueue: { name: TASK_QUEUES.pipeline },
-      taskQueueType: proto.temporal.api.enums.v1.TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-    });
-    const ours = pollers.filter(({ identity }) => identity?.endsWith(`@${hostname()}`));
-    const times = ours.map(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1000);
-    return times.length === 0 ? null : Math.max(...times);
+    const pollers = await listPollers(temporal, target.namespace);
+    return pollers.filter(({ identity }) => identity.endsWith(`@${hostname()}`));
   } finally {
     await temporal.close();
   }
@@ -32,12 +22,13 @@ async function lastPoll(): Promise<number | null> {
 
 loadDotEnv();
 try {
-  const last = await lastPoll();
-  if (last !== null && Date.now() - last < STALE_MILLISECONDS) process.exit(0);
+  const pollers = await pollersHere();
+  if (pollers.some(({ alive }) => alive)) process.exit(0);
+  const last = pollers.map(({ lastPoll }) => lastPoll.toISOString()).sort();
   console.error(
-    last === null
-      ? `no worker on ${hostname()} polls ${TASK_QUEUES.pipeline}`
-      : `the worker on ${hostname()} has last polled ${TASK_QUEUES.pipeline} at ${new Date(last).toISOString()}`,
+    last.length === 0
+      ? `no worker on ${hostname()} polls`
+      : `the worker on ${hostname()} has last polled at ${last[last.length - 1]}`,
   );
 } catch (error) {
   console.error(error instanceof Error ? error.message : String(error));

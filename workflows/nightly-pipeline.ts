@@ -15,7 +15,7 @@ import { createStageBoard } from './support/stage-board.ts';
  * stops the night before anything downstream is written, and what is being served stays.
  *
  * @returns the outcome, also of a night that was blocked; asked again for an as-of that has one, that outcome
- * @throws GateFailed, RunConflict, InvalidSettings and what else `activities/support/failures.ts` names
+ * @throws GateFailed, RunConflict, InvalidRequest and what else `activities/support/failures.ts` names
  */
 export async function nightlyPipeline(request: NightlyRequest): Promise<NightlyResult> {
   const board = createStageBoard();

@@ -1,17 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ApplicationFailure } from '@temporalio/common';
-import {
-  type AlsConfiguration,
-  type Settings,
-  alsConfigurationSchema,
-  settingsHash,
-} from '../../config/settings.ts';
+import { type AlsConfiguration, type Settings, settingsHash } from '../../config/settings.ts';
 import type { Connection, Db } from '../../database/connect.ts';
 import { transaction } from '../../database/session.ts';
 import type { RunStatus } from '../../database/types/index.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { settingsOf } from '../support/settings.ts';
 import { dropLeftovers } from '../publishing/leftovers.ts';
+import { servingChampion } from '../selection/champion.ts';
 import { closeRun, loadOutcome } from './close-run.ts';
 import type { RunOutcome } from './outcome.ts';
 
@@ -32,8 +28,16 @@ export interface BegunRun {
   champion: AlsConfiguration[];
 }
 
-/** Says whether the workflow that entered a run in the ledger is still open. */
-export type IsOpen = (owner: { workflowId: string; executionId: string }) => Promise<boolean>;
+/** The Temporal service that runs us. */
+export interface OwnTemporal {
+  /** Id of the namespace: a name may mean another one elsewhere. */
+  namespaceId: () => Promise<string>;
+  /** Says whether the workflow that entered a run in the ledger is still open. */
+  isOpen: (owner: { workflowId: string; executionId: string }) => Promise<boolean>;
+}
+
+/** A night that another Temporal service runs counts as live for longer than any night may take. */
+const ELSEWHERE_MILLISECONDS = 24 * 3_600_000;
 
 /** Another night is live: asked again until it has ended. */
 const BUSY_RETRY_DELAY = '5s';
@@ -44,20 +48,32 @@ const BUSY_RETRY_DELAY = '5s';
  */
 export async function beginRun(
   connection: Connection,
-  isOpen: IsOpen,
+  temporal: OwnTemporal,
   codeVersion: string,
   input: BeginRunInput,
 ): Promise<BegunRun> {
   const settings = settingsOf(input);
   const hash = settingsHash(settings);
+  assertHasCome(input);
   const live = await connection.db
     .selectFrom('pipeline.runs')
-    .select(['run', 'as_of', 'workflow_id', 'execution_id', 'settings_hash'])
+    .select(['run', 'as_of', 'workflow_id', 'execution_id', 'settings_hash', 'namespace_id', 'started_at'])
     .where('status', '=', 'running')
     .executeTakeFirst();
 
+  const namespaceId = await temporal.namespaceId();
   if (live !== undefined && live.execution_id !== input.executionId) {
-    if (await isOpen({ workflowId: live.workflow_id, executionId: live.execution_id })) {
+    const elsewhere = live.namespace_id !== namespaceId;
+    if (elsewhere && Date.now() - live.started_at.getTime() < ELSEWHERE_MILLISECONDS) {
+      throw anotherIsLive(
+        `as-of ${input.asOf} waits: run ${live.run} (workflow ${live.workflow_id}) is live in another Temporal namespace, ${live.namespace_id}; see the runbook, "Two Temporal servers"`,
+        BUSY_RETRY_DELAY,
+      );
+    }
+    if (
+      !elsewhere &&
+      (await temporal.isOpen({ workflowId: live.workflow_id, executionId: live.execution_id }))
+    ) {
       if (live.as_of.getTime() === new Date(input.asOf).getTime()) {
         assertSameSettings(input, { ...live, status: 'running' }, hash);
         return { ...nothingToDo, run: live.run, known: await loadOutcome(connection.db, live.run) };
@@ -89,7 +105,7 @@ export async function beginRun(
     }
     // A lost completion: this workflow has its row already.
     const own = earlier?.execution_id === input.executionId ? earlier.run : null;
-    const run = own ?? (await insertRun(db, input, settings, hash, codeVersion));
+    const run = own ?? (await insertRun(db, input, { settings, hash, codeVersion, namespaceId }));
     if (run === null) throw anotherIsLive(`as-of ${input.asOf} was started twice at this moment: asks again`);
     return {
       run,
@@ -100,6 +116,18 @@ export async function beginRun(
   });
   if (begun.known === null) await dropLeftovers(connection, begun.run);
   return begun;
+}
+
+/** Clocks of several machines differ by less. */
+const TOLERANCE_MILLISECONDS = 5 * 60_000;
+
+/** Published, an as-of of the future would keep every night before it from being published. */
+function assertHasCome({ asOf }: BeginRunInput): void {
+  if (new Date(asOf).getTime() <= Date.now() + TOLERANCE_MILLISECONDS) return;
+  throw terminalFailure(
+    'InvalidRequest',
+    `as-of ${asOf} lies in the future; expected an instant that has come`,
+  );
 }
 
 function anotherIsLive(message: string, nextRetryDelay?: '5s'): ApplicationFailure {
@@ -125,9 +153,7 @@ function assertSameSettings(
 async function insertRun(
   db: Db,
   input: BeginRunInput,
-  settings: Settings,
-  hash: string,
-  codeVersion: string,
+  entry: { settings: Settings; hash: string; codeVersion: string; namespaceId: string },
 ): Promise<number | null> {
   const asOf = new Date(input.asOf);
   const pointer = await db.selectFrom('serving.pointer').select('as_of').executeTakeFirst();
@@ -136,13 +162,14 @@ async function insertRun(
     .values({
       as_of: asOf,
       profile: input.profile,
-      settings_hash: hash,
-      settings: JSON.stringify(settings),
+      settings_hash: entry.hash,
+      settings: JSON.stringify(entry.settings),
       workflow_id: input.workflowId,
       execution_id: input.executionId,
+      namespace_id: entry.namespaceId,
       status: 'running',
       may_publish: pointer === undefined || pointer.as_of <= asOf,
-      code_version: codeVersion,
+      code_version: entry.codeVersion,
     })
     .onConflict((conflict) => conflict.doNothing())
     .returning('run')
@@ -151,13 +178,9 @@ async function insertRun(
 }
 
 async function championBeside(db: Db, settings: Settings): Promise<AlsConfiguration[]> {
-  const champion = await db
-    .selectFrom('models.champions')
-    .select('parameters')
-    .where('retired_at', 'is', null)
-    .executeTakeFirst();
-  if (champion === undefined) return [];
-  const configuration = alsConfigurationSchema.parse(champion.parameters);
+  const champion = await servingChampion(db);
+  if (champion === null) return [];
+  const configuration = champion.parameters;
   const same = (other: AlsConfiguration): boolean => isDeepStrictEqual(other, configuration);
   return settings.challengers.some(same) ? [] : [configuration];
 }

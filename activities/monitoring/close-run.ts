@@ -3,6 +3,7 @@ import type { Connection, Db } from '../../database/connect.ts';
 import { transaction } from '../../database/session.ts';
 import type { AlertKind, RunStatus } from '../../database/types/index.ts';
 import type { RunFailure, RunOutcome } from './outcome.ts';
+import { servingChampion } from '../selection/champion.ts';
 import { raiseAlert } from './alerts.ts';
 
 const ALERT_OF_FAILURE: Record<string, AlertKind | undefined> = {
@@ -54,8 +55,9 @@ async function writeRunLog(
   const previous = await db
     .selectFrom('pipeline.run_log')
     .select(['run', 'rmse', 'mae', 'precision_at_10'])
-    .where('run', '<', run)
+    .where('as_of', '<', ledger.as_of)
     .where('rmse', 'is not', null)
+    .orderBy('as_of', 'desc')
     .orderBy('run', 'desc')
     .executeTakeFirst();
   const stages = await db
@@ -64,7 +66,7 @@ async function writeRunLog(
     .where('run', '=', run)
     .orderBy('started_at')
     .execute();
-  const champion = await servingConfiguration(db);
+  const champion = (await servingChampion(db))?.configuration ?? null;
   const promotion = await db
     .selectFrom('models.promotions')
     .select(['decision', 'from_configuration'])
@@ -104,15 +106,6 @@ async function writeRunLog(
       stages: JSON.stringify(stages),
     })
     .execute();
-}
-
-async function servingConfiguration(db: Db): Promise<string | null> {
-  const row = await db
-    .selectFrom('models.champions')
-    .select('configuration')
-    .where('retired_at', 'is', null)
-    .executeTakeFirst();
-  return row?.configuration ?? null;
 }
 
 /** The outcome of a run from its log, or what is known of a live one. */

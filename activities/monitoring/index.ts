@@ -1,7 +1,7 @@
-import { getClient } from '@temporalio/activity';
+import { Context, getClient } from '@temporalio/activity';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import type { ActivityDependencies, RunReference } from '../support/run.ts';
-import { type BeginRunInput, type BegunRun, type IsOpen, beginRun } from './begin-run.ts';
+import { type BeginRunInput, type BegunRun, type OwnTemporal, beginRun } from './begin-run.ts';
 import { closeRun } from './close-run.ts';
 import { dropLeftovers } from '../publishing/leftovers.ts';
 import { readSelection } from '../selection/result.ts';
@@ -16,7 +16,7 @@ export type MonitoringActivities = ReturnType<typeof createMonitoringActivities>
 export function createMonitoringActivities({ connection, codeVersion }: ActivityDependencies) {
   return {
     /** Enters a run in the ledger, or finds the one that the as-of has. */
-    beginRun: (input: BeginRunInput): Promise<BegunRun> => beginRun(connection, isOpen, codeVersion, input),
+    beginRun: (input: BeginRunInput): Promise<BegunRun> => beginRun(connection, temporal, codeVersion, input),
 
     /** Ends a night that came to its end: published, or blocked by its own decision. */
     async finishRun({ run }: RunReference): Promise<RunOutcome> {
@@ -33,14 +33,23 @@ export function createMonitoringActivities({ connection, codeVersion }: Activity
   };
 }
 
-/** Asks Temporal, with the worker's own client, whether the owner of a run is still open. */
-const isOpen: IsOpen = async ({ workflowId, executionId }) => {
-  try {
-    const { status, raw } = await getClient().workflow.getHandle(workflowId).describe();
-    return status.name === 'RUNNING' && raw.workflowExecutionInfo?.firstRunId === executionId;
-  } catch (error) {
-    // Unknown to the server: its retention has passed, or it was another server.
-    if (error instanceof WorkflowNotFoundError) return false;
-    throw error;
-  }
+/** Temporal as the worker's own client knows it. */
+const temporal: OwnTemporal = {
+  async namespaceId() {
+    const { workflowService } = getClient().connection;
+    const { namespaceInfo } = await workflowService.describeNamespace({
+      namespace: Context.current().info.namespace,
+    });
+    return namespaceInfo?.id ?? '';
+  },
+  async isOpen({ workflowId, executionId }) {
+    try {
+      const { status, raw } = await getClient().workflow.getHandle(workflowId).describe();
+      return status.name === 'RUNNING' && raw.workflowExecutionInfo?.firstRunId === executionId;
+    } catch (error) {
+      // Unknown to the server: its retention has passed.
+      if (error instanceof WorkflowNotFoundError) return false;
+      throw error;
+    }
+  },
 };

@@ -1,10 +1,11 @@
-import { type AlsConfiguration, alsConfigurationSchema } from '../../config/settings.ts';
+import type { AlsConfiguration } from '../../config/settings.ts';
 import type { Connection, Db } from '../../database/connect.ts';
 import { configurationKey } from '../../recommender/index.ts';
 import { raiseAlert } from '../monitoring/alerts.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { type Run, type RunReference, loadRun } from '../support/run.ts';
 import { runStage } from '../support/stage.ts';
+import { servingChampion } from './champion.ts';
 import { type Decision, decide } from './decide.ts';
 import { type PairedComparison, comparePaired, insertComparison } from './paired-comparison.ts';
 import { SELECTION_STAGE, type SelectionResult } from './result.ts';
@@ -21,8 +22,8 @@ export function selectModel(
     const challenger = context.settings.challengers
       .map((parameters) => candidate(parameters, rmse, run))
       .reduce((best, other) => (other.rmse < best.rmse ? other : best));
-    const served = await servingConfiguration(connection.db);
-    const champion = served === null ? null : candidate(served, rmse, run);
+    const served = await servingChampion(connection.db);
+    const champion = served === null ? null : candidate(served.parameters, rmse, run);
     const comparison =
       champion === null || champion.configuration === challenger.configuration
         ? null
@@ -86,15 +87,6 @@ function candidate(parameters: AlsConfiguration, rmse: Map<string, number | null
     );
   }
   return { configuration, parameters, rmse: measured };
-}
-
-async function servingConfiguration(db: Db): Promise<AlsConfiguration | null> {
-  const row = await db
-    .selectFrom('models.champions')
-    .select('parameters')
-    .where('retired_at', 'is', null)
-    .executeTakeFirst();
-  return row === undefined ? null : alsConfigurationSchema.parse(row.parameters);
 }
 
 function numbersOf(

@@ -10,8 +10,8 @@ export const FAILURE_TYPES = [
   'GateFailed',
   /** The as-of has a live or finished run with other settings: only a person can say which of them is meant. */
   'RunConflict',
-  /** Settings in the workflow's input do not validate: they are part of the history and will not change. */
-  'InvalidSettings',
+  /** Settings or as-of of the workflow's input are none that can be: they stand in its history and will not change. */
+  'InvalidRequest',
   /** The run's row is missing or closed: what called us works for a run that has ended. */
   'RunNotLive',
   /** A newer attempt holds the stage's fencing token: this one was given up for dead and must not write. */

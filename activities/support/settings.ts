@@ -3,13 +3,13 @@ import { terminalFailure } from './failures.ts';
 
 /**
  * The settings that a workflow's input asks for.
- * @throws InvalidSettings where there are none such: what stands in a history will not change
+ * @throws InvalidRequest where there are none such
  */
 export function settingsOf(input: { profile: string; overrides?: string[] }): Settings {
   try {
     return resolveSettings(input.profile, input.overrides);
   } catch (error) {
-    if (error instanceof UsageError) throw terminalFailure('InvalidSettings', error.message);
+    if (error instanceof UsageError) throw terminalFailure('InvalidRequest', error.message);
     throw error;
   }
 }

@@ -19,6 +19,8 @@ export interface Runs {
   workflow_id: string;
   /** Temporal's run id of the start event, which a reset keeps: tells who owns the row. */
   execution_id: string;
+  /** Id of the Temporal namespace that runs the workflow: only there can be asked whether it is open. */
+  namespace_id: string;
   status: RunStatus;
   /** False for an as-of older than what is published: computed and logged, never published. */
   may_publish: boolean;
@@ -73,7 +75,7 @@ export interface RunLog {
   champion_before: string | null;
   champion_after: string | null;
   published: boolean;
-  /** The last run before this one that had metrics. */
+  /** The run of the latest earlier as-of that had metrics: a backfill is compared with its own day before. */
   previous_run: number | null;
   rmse_change: number | null;
   mae_change: number | null;

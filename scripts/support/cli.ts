@@ -21,7 +21,7 @@ export const options = {
   json: () => new Option('--json', 'one JSON object on standard output, nothing else'),
   asOf: () =>
     new Option('--as-of <instant>', 'logical instant of the run, ISO 8601; now by default').argParser(
-      parseInstant,
+      parseAsOf,
     ),
   profile: (byDefault: string) => new Option('--profile <name>', 'named set of defaults').default(byDefault),
   scheduleId: (byDefault: string) => new Option('--id <schedule>', 'which schedule').default(byDefault),
@@ -69,20 +69,29 @@ function messageOf(error: unknown): string {
 function isBadInput(error: unknown): boolean {
   return (
     error instanceof UsageError ||
-    (error instanceof ApplicationFailure && ['InvalidSettings', 'RunConflict'].includes(error.type ?? ''))
+    (error instanceof ApplicationFailure && ['InvalidRequest', 'RunConflict'].includes(error.type ?? ''))
   );
 }
 
+const INSTANT = /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})?)?$/;
+
 /** An ISO instant or day, as the canonical text of its instant; a day is its midnight UTC. */
 export function parseInstant(text: string): string {
-  const instant = new Date(text);
-  if (!/^\d{4}-\d{2}-\d{2}/.test(text) || Number.isNaN(instant.getTime())) {
+  const match = INSTANT.exec(text);
+  // A day that there is not, such as 31 November, would be taken for one of the next month.
+  const midnight = new Date(`${match?.[1]}T00:00Z`);
+  const isDay = !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(String(match?.[1]));
+  if (match === null || !isDay || Number.isNaN(Date.parse(text)))
     throw new InvalidArgumentError('expected an ISO instant such as 2026-11-24T02:00:00Z');
-  }
-  if (text.includes('T') && !/(Z|[+-]\d{2}:?\d{2})$/.test(text)) {
-    throw new InvalidArgumentError('expected a zone: end it with Z for UTC');
-  }
-  return instant.toISOString();
+  if (match[2] && !match[5]) throw new InvalidArgumentError('expected a zone: end it with Z for UTC');
+  return new Date(text).toISOString();
+}
+
+/** An as-of: an instant that has come. */
+function parseAsOf(text: string): string {
+  const instant = parseInstant(text);
+  if (Date.parse(instant) > Date.now()) throw new InvalidArgumentError('expected an instant that has come');
+  return instant;
 }
 
 /** A whole number within bounds. */

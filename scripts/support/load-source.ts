@@ -3,7 +3,7 @@ import { createLogUpdate } from 'log-update';
 import { UsageError } from '../../config/settings.ts';
 import { connect } from '../../database/connect.ts';
 import { generateRatings } from '../../data/generate.ts';
-import { importMovieLens } from '../../data/import-movielens.ts';
+import { describeFolder, importMovieLens } from '../../data/import-movielens.ts';
 import { sourceState } from '../../data/load.ts';
 
 /** Enough to see every stage at work, in a second. */
@@ -39,7 +39,7 @@ export async function loadWhereEmpty(
     const path = resolve(folder);
     if (state === 'ours') {
       const mark = await source.db.selectFrom('movielens.loads').selectAll().executeTakeFirstOrThrow();
-      if (mark.source === `import ${basename(path)}`) {
+      if (mark.source === describeFolder(path)) {
         say(`the source holds ${basename(path)} already: ${mark.ratings.toLocaleString('en')} ratings`);
         return;
       }

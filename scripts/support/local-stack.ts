@@ -1,7 +1,9 @@
+import { UsageError } from '../../config/settings.ts';
 import { connect } from '../../database/connect.ts';
 import { migrateToLatest } from '../../database/migrate.ts';
 import { type Stack, startStack } from '../../stack/index.ts';
 import { type TemporalClient, connectTemporal, temporalTarget } from '../../temporal/connect.ts';
+import { listPollers } from '../../temporal/pollers.ts';
 import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
 import { type WorkerProcess, startWorkerProcess } from './worker-process.ts';
 
@@ -41,6 +43,8 @@ export async function startLocalStack(log: (line: string) => void): Promise<Loca
       }),
     );
     await registerSearchAttributes(temporal.connection, temporalNamespace);
+    if (process.env.TEMPORAL_ADDRESS && !process.env.DATABASE_URL)
+      await assertNobodyPolls(temporal, temporalNamespace);
     if (!stack.attached) {
       worker = await startWorkerProcess(stack.logDirectory, {
         databaseUrl,
@@ -55,6 +59,18 @@ export async function startLocalStack(log: (line: string) => void): Promise<Loca
     await stop();
     throw error;
   }
+}
+
+/**
+ * A worker beside others takes tasks of nights whose rows are in their database.
+ * @throws where there are others, and ours would have the local database
+ */
+async function assertNobodyPolls(temporal: TemporalClient, namespace: string): Promise<void> {
+  const others = (await listPollers(temporal, namespace)).filter(({ alive }) => alive);
+  if (others.length === 0) return;
+  throw new UsageError(
+    `TEMPORAL_ADDRESS names a server on which workers of another database are at work (${others[0].identity}): name it in DATABASE_URL too`,
+  );
 }
 
 async function migrate(url: string): Promise<void> {

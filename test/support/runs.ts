@@ -19,6 +19,7 @@ export async function insertRun(
       settings: JSON.stringify(settings),
       workflow_id: `test-${options.asOf}`,
       execution_id: 'test',
+      namespace_id: 'test',
       status: 'running',
       may_publish: options.mayPublish ?? true,
       code_version: 'test',

@@ -1,0 +1,43 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type TestDatabase, createTestDatabase } from '../../test/support/database.ts';
+import { type OwnTemporal, beginRun } from './begin-run.ts';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(() => database.drop());
+beforeEach(() => database.pool.query('truncate pipeline.runs cascade'));
+
+const closed: OwnTemporal = {
+  namespaceId: () => Promise.resolve('here'),
+  isOpen: () => Promise.resolve(false),
+};
+const begin = (asOf: string, executionId: string, temporal = closed) =>
+  beginRun(database, temporal, 'test', { asOf, profile: 'small', workflowId: executionId, executionId });
+
+test('a run whose own Temporal is elsewhere counts as live, and for a day at most', async () => {
+  await begin('2026-02-01T00:00:00Z', 'of-elsewhere', {
+    ...closed,
+    namespaceId: () => Promise.resolve('elsewhere'),
+  });
+  await expect(begin('2026-02-02T00:00:00Z', 'mine')).rejects.toMatchObject({
+    type: 'AnotherRunIsLive',
+    message: expect.stringContaining('another Temporal namespace, elsewhere') as string,
+  });
+  await database.pool.query(`update pipeline.runs set started_at = started_at - interval '25 hours'`);
+  expect(await begin('2026-02-02T00:00:00Z', 'mine')).toMatchObject({ known: null });
+  const { rows } = await database.pool.query('select status from pipeline.runs order by as_of');
+  expect(rows).toEqual([{ status: 'failed' }, { status: 'running' }]);
+});
+
+test('an as-of of the future is refused: published, it would keep every night before it from being so', async () => {
+  const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
+  await expect(begin(tomorrow, 'mine')).rejects.toMatchObject({ type: 'InvalidRequest' });
+  expect((await database.pool.query('select from pipeline.runs')).rowCount).toBe(0);
+});
+
+test('a lost completion finds its own row again', async () => {
+  const first = await begin('2026-02-01T00:00:00Z', 'mine');
+  expect(await begin('2026-02-01T00:00:00Z', 'mine')).toEqual(first);
+});

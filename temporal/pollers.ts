@@ -1,0 +1,33 @@
+import proto from '@temporalio/proto';
+import { TASK_QUEUES } from '../workflows/contracts.ts';
+import type { TemporalClient } from './connect.ts';
+
+const { TASK_QUEUE_TYPE_WORKFLOW } = proto.temporal.api.enums.v1.TaskQueueType;
+
+/** A poll that finds nothing lasts about a minute and is then made anew: two of them and some room. */
+const STALE_MILLISECONDS = 150_000;
+
+export interface Poller {
+  /** `process@host`, unless a worker names itself otherwise. */
+  identity: string;
+  lastPoll: Date;
+  /** Whether it has polled of late: a worker that hangs, or is gone, has not. */
+  alive: boolean;
+}
+
+/** Who polls the pipeline's queue for workflow tasks. */
+export async function listPollers({ connection }: TemporalClient, namespace: string): Promise<Poller[]> {
+  const { pollers } = await connection.workflowService.describeTaskQueue({
+    namespace,
+    taskQueue: { name: TASK_QUEUES.pipeline },
+    taskQueueType: TASK_QUEUE_TYPE_WORKFLOW,
+  });
+  return pollers.map(({ identity, lastAccessTime }) => {
+    const lastPoll = new Date(Number(lastAccessTime?.seconds ?? 0) * 1000);
+    return {
+      identity: identity ?? '',
+      lastPoll,
+      alive: Date.now() - lastPoll.getTime() < STALE_MILLISECONDS,
+    };
+  });
+}
