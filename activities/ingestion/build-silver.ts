@@ -1,10 +1,10 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
-import type { RejectionReason } from '../../database/types/index.ts';
 import { createPartitionAs } from '../../database/versions.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
+import { isCatalogued, refusalReason } from './refusal-reason.ts';
 
 export interface SilverResult extends StageResult {
   bronze: number;
@@ -74,8 +74,7 @@ function catalogue(db: Db, run: number) {
   return db
     .selectFrom('bronze.movies')
     .where('_batch_id', '=', sql.lit(run))
-    .where(sql<boolean>`movie_id between -2147483648 and 2147483647`)
-    .where('title', 'is not', null)
+    .where(isCatalogued)
     .distinctOn('movie_id')
     .orderBy('movie_id')
     .orderBy('title')
@@ -92,24 +91,10 @@ function catalogue(db: Db, run: number) {
     ]);
 }
 
-/** The first reason that applies decides; the order is that of `RejectionReason`. */
-function reason(asOf: Date): RawBuilder<RejectionReason | null> {
-  return sql`case
-    when b.user_id is null or b.movie_id is null then 'null_key'
-    when b.user_id not between -2147483648 and 2147483647
-      or b.movie_id not between -2147483648 and 2147483647 then 'id_out_of_range'
-    when b.rating is null then 'null_rating'
-    when b.rating_timestamp is null or not isfinite(b.rating_timestamp) then 'invalid_timestamp'
-    when b.rating not between 0.5 and 5.0 or b.rating * 2 <> trunc(b.rating * 2) then 'rating_out_of_domain'
-    when m.movie_id is null then 'unknown_movie'
-    when b.rating_timestamp > ${sql.lit(asOf.toISOString())}::timestamptz then 'after_as_of'
-  end`;
-}
-
 /** The batch with each row's reason for being refused, null where there is none. */
 function classified(run: number, asOf: Date): RawBuilder<unknown> {
   return sql`(
-    select b._batch_id, b.user_id, b.movie_id, b.rating, b.rating_timestamp, ${reason(asOf)} as reason
+    select b._batch_id, b.user_id, b.movie_id, b.rating, b.rating_timestamp, ${refusalReason(asOf)} as reason
     from bronze.ratings b
     left join silver.movies m on m.run = ${sql.lit(run)} and m.movie_id = b.movie_id
     where b._batch_id = ${sql.lit(run)}

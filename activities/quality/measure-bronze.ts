@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { isCatalogued, refusalReason } from '../ingestion/refusal-reason.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, SAMPLE_ROWS } from './check.ts';
 
@@ -35,21 +36,18 @@ export async function measureSourceRows(
     movies: sql`movielens.movies where true`,
     ...instants,
   };
-  return { ...(await measureBatch(db, batch)), ...(await measureRefused(db, batch)) };
+  return { ...(await measureBatch(db, batch)), ...(await measureRefused(db, instants.asOf)) };
 }
 
-/** What silver would refuse, by the same rules as `buildSilver`. */
-async function measureRefused(db: Db, batch: Batch): Promise<Measurements> {
-  const outOfRange = sql`not (user_id between -2147483648 and 2147483647 and movie_id between -2147483648 and 2147483647)`;
-  const unknown = sql`movie_id not in (
-    select movie_id from ${batch.movies} and movie_id is not null and title is not null
-  )`;
+/** What silver would refuse, by its own rules. */
+async function measureRefused(db: Db, asOf: Date): Promise<Measurements> {
   const { rows } = await sql<{ rows: number; refused: number; usable: number }>`
-    select count(*) as rows, count(*) filter (where refused) as refused,
-           count(*) filter (where not refused and rating_timestamp <= ${instant(batch.asOf)}) as usable
+    select count(*) as rows, count(*) filter (where reason <> 'after_as_of') as refused,
+           count(*) filter (where reason is null) as usable
     from (
-      select ${nullKey} or ${outOfDomain} or ${outOfRange} or ${unknown} as refused, rating_timestamp
-      from ${batch.ratings}
+      select ${refusalReason(asOf)} as reason
+      from movielens.ratings b
+      left join (select distinct movie_id from movielens.movies where ${isCatalogued}) m using (movie_id)
     ) judged`.execute(db);
   const [{ rows: all, refused, usable }] = rows;
   if (all === 0) return {};

@@ -1,7 +1,7 @@
 /**
  * A worker that kills itself, once in every activity of the night: before the activity begins, inside the
- * transaction that would end it, or after its commit and before its completion is told. Or one that is held up in
- * that transaction by a statement that takes a minute, in the activity that a file names. Which, and where the
+ * transaction that would end it, or after its commit and before its completion is told. Or one that in that transaction,
+ * in the activity that a file names, is held up by a statement that takes a minute, or stops itself. Which, and where the
  * deaths and that file are kept, comes from the environment.
  */
 
@@ -16,7 +16,7 @@ import { createWorkers } from '../../worker/create-workers.ts';
 import { createLogger, installRuntime } from '../../worker/logging.ts';
 import { HELD_FILE } from './activities.ts';
 
-export type Point = 'before' | 'middle' | 'after' | 'held' | 'never';
+export type Point = 'before' | 'middle' | 'after' | 'held' | 'stopped' | 'never';
 
 const point = (process.env.FAULT_POINT ?? 'never') as Point;
 const deaths = process.env.FAULT_DIRECTORY ?? '';
@@ -54,7 +54,7 @@ const connection = connect({
 
 // The last transaction of a stage marks it done; those of the ledger are one each.
 const LAST = /update "pipeline"\."(stages|runs)" set "status"|insert into "pipeline"\."runs"/;
-if (point === 'middle' || point === 'held') {
+if (point === 'middle' || point === 'held' || point === 'stopped') {
   connection.pool.on('connect', (client: pg.PoolClient) => {
     const send = client.query.bind(client) as (...args: unknown[]) => unknown;
     let last = false;
@@ -64,8 +64,10 @@ if (point === 'middle' || point === 'held') {
       const ending = text === 'commit' && last;
       if (text === 'commit' || text === 'rollback') last = false;
       if (ending && point === 'middle') die(current.getStore() ?? 'nobody');
-      if (ending && point === 'held' && readFileSync(held, 'utf8') === current.getStore())
+      const named = ending && point !== 'middle' && readFileSync(held, 'utf8') === current.getStore();
+      if (named && point === 'held')
         return (send('select pg_sleep(60)') as Promise<unknown>).then(() => send(...args));
+      if (named) process.kill(process.pid, 'SIGSTOP');
       return send(...args);
     }) as typeof client.query;
   });

@@ -1,5 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { WorkflowFailedError, type WorkflowHandle, isGrpcServiceError } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { generateRatings } from '../../data/generate.ts';
@@ -13,7 +16,8 @@ import type { NightlyResult } from '../../workflows/contracts.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { type TestServer, startPostgres, startTemporal } from '../support/servers.ts';
 import { createTestTemporal } from '../support/temporal.ts';
-import { bundleWithShortTimeouts, spawnWorker } from './supervisor.ts';
+import { HELD_FILE } from './activities.ts';
+import { type WorkerEnvironment, bundleWithShortTimeouts, spawnWorker } from './supervisor.ts';
 
 // Servers that are not embedded: started apart, given by the environment; PostgreSQL 15 where Debian's is installed.
 let postgres: TestServer;
@@ -76,12 +80,16 @@ async function makeDatabase(): Promise<void> {
 }
 
 /** With short timeouts, unless the ones of production are what is looked at. */
-async function startWorker(timeouts: 'short' | 'real' = 'short'): Promise<ChildProcess> {
+async function startWorker(
+  timeouts: 'short' | 'real' = 'short',
+  fault: Pick<WorkerEnvironment, 'point' | 'directory'> = {},
+): Promise<ChildProcess> {
   const worker = spawnWorker({
     databaseUrl,
     temporalAddress: temporal.address,
     namespace: 'default',
     bundle: timeouts === 'short' ? bundle : '',
+    ...fault,
   });
   workers.push(worker);
   await once(worker, 'message');
@@ -237,6 +245,20 @@ test('a worker stopped past its heartbeat timeout and woken while its successor 
   const { rows } = await database.pool.query(`
     select count(*) as twins from experiments.evaluations where configuration like 'als rank=90%'`);
   expect(rows).toEqual([{ twins: 1 }]);
+});
+
+test('a worker stopped inside a transaction holds its locks for half a minute at most', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'nightjar-stopped-'));
+  writeFileSync(join(directory, HELD_FILE), 'buildSilver');
+  const stopped = await startWorker('short', { point: 'stopped', directory });
+  const handle = await start();
+  await until(`
+    select 1 from pg_stat_activity
+    where datname = current_database() and state = 'idle in transaction' and now() - state_change > interval '1 s'`);
+  await startWorker();
+  expect(await finishedDigest(handle)).toMatchObject({ digest: undisturbed.digest });
+  stopped.kill('SIGCONT');
+  expect(await tokenOf('silver')).toBeGreaterThan(1);
 });
 
 test('SIGTERM in training: the worker drains and ends with code 0, the next one finishes the night', async () => {

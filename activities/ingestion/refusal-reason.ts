@@ -1,0 +1,22 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { RejectionReason } from '../../database/types/index.ts';
+
+/** Whether a row of the catalogue as read names a movie that ratings may speak of. */
+export const isCatalogued = sql<boolean>`(movie_id between -2147483648 and 2147483647 and title is not null)`;
+
+/**
+ * Why a rating `b` is refused, null where it is not; `m` is its movie in the catalogue, if it has one. The first reason
+ * that applies decides; the order is that of `RejectionReason`.
+ */
+export function refusalReason(asOf: Date): RawBuilder<RejectionReason | null> {
+  return sql`case
+    when b.user_id is null or b.movie_id is null then 'null_key'
+    when b.user_id not between -2147483648 and 2147483647
+      or b.movie_id not between -2147483648 and 2147483647 then 'id_out_of_range'
+    when b.rating is null then 'null_rating'
+    when b.rating_timestamp is null or not isfinite(b.rating_timestamp) then 'invalid_timestamp'
+    when b.rating not between 0.5 and 5.0 or b.rating * 2 <> trunc(b.rating * 2) then 'rating_out_of_domain'
+    when m.movie_id is null then 'unknown_movie'
+    when b.rating_timestamp > ${sql.lit(asOf.toISOString())}::timestamptz then 'after_as_of'
+  end`;
+}
