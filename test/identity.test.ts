@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { UsageError } from '../config/settings.ts';
@@ -109,3 +110,36 @@ test('a night whose workflow was terminated is closed by the next one, which cle
     select kind, message from pipeline.alerts join pipeline.runs using (run) where as_of = '2026-02-07'`);
   expect(rows).toEqual([{ kind: 'run_failed', message: expect.stringContaining('terminated') as string }]);
 });
+
+// To the start, while a stage of its own or one of a child's is under way.
+test.each(['silver', 'user-features', 'refit', 'similar-movies'])(
+  'a night that is reset in %s goes on as the same run',
+  async (stage) => {
+    const asOf = new Date(Date.UTC(2026, 2, ++resets)).toISOString();
+    const handle = await start(asOf);
+    await expect
+      .poll(
+        async () =>
+          (
+            await night.database.pool.query(
+              'select from pipeline.stages join pipeline.runs using (run) where as_of = $1 and stage = $2',
+              [asOf, stage],
+            )
+          ).rowCount,
+        { timeout: 30_000, interval: 2 },
+      )
+      .toBe(1);
+    await night.client.workflowService.resetWorkflowExecution({
+      namespace: night.namespace,
+      workflowExecution: { workflowId: handle.workflowId },
+      // The first workflow task: everything is asked for again.
+      workflowTaskFinishEventId: 4 as never,
+      requestId: randomUUID(),
+      reason: 'a test',
+    });
+    const again = night.client.workflow.getHandle<typeof nightlyPipeline>(handle.workflowId);
+    expect(await again.result()).toMatchObject({ as_of: asOf, status: 'success', published: true });
+    expect(await logged(asOf)).toHaveLength(1);
+  },
+);
+let resets = 0;

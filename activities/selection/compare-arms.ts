@@ -5,7 +5,7 @@ import { configurationKey } from '../../recommender/index.ts';
 import { type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import { type PairedComparison, comparePaired, insertComparison } from './paired-comparison.ts';
-import { sampleRatioPValue } from './sample-ratio.ts';
+import { BROKEN_SAMPLE_RATIO, sampleRatioPValue } from './sample-ratio.ts';
 
 export interface CompareArmsInput extends RunReference {
   /** The first two are A and B. */
@@ -18,7 +18,7 @@ export interface ArmsResult extends StageResult {
   /** RMSE of A minus RMSE of B, on the whole holdout, paired by user. */
   difference: number;
   interval: [number, number];
-  /** Below 0.001 the groups are not the halves they should be. */
+  /** Below `BROKEN_SAMPLE_RATIO` the note says so. */
   sampleRatioP: number;
   note: string;
 }
@@ -63,15 +63,20 @@ export function compareArms(
         difference: comparison.difference,
         interval: [comparison.low, comparison.high] as [number, number],
         sampleRatioP,
-        note: describe(comparison),
+        note: describe(comparison, sampleRatioP),
       };
     });
   });
 }
 
-function describe({ winner, difference, low, high, decided }: PairedComparison): string {
+function describe(
+  { winner, difference, low, high, decided }: PairedComparison,
+  sampleRatioP: number,
+): string {
   const interval = `[${low.toFixed(4)}, ${high.toFixed(4)}]`;
-  return `${winner} by ${Math.abs(difference).toFixed(4)} RMSE ${interval}${decided ? '' : ', undecided'}`;
+  return `${winner} by ${Math.abs(difference).toFixed(4)} RMSE ${interval}${decided ? '' : ', undecided'}${
+    sampleRatioP < BROKEN_SAMPLE_RATIO ? `; groups are no halves, p ${sampleRatioP.toPrecision(2)}` : ''
+  }`;
 }
 
 async function groupMetrics(db: Db, run: number, configuration: string, group: 'A' | 'B') {

@@ -1,3 +1,6 @@
+/** Below this the groups are not the halves that they should be, and what they say apart is not to be trusted. */
+export const BROKEN_SAMPLE_RATIO = 0.001;
+
 /**
  * Two-sided p-value of seeing these group sizes where each user falls into either half with equal chance:
  * chi-squared with one degree of freedom, whose tail is that of the normal distribution.
