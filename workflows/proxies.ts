@@ -25,17 +25,27 @@ export const { ingestBronze, buildSilver } = proxyActivities<IngestionActivities
   summary: 'source to snapshot',
 });
 
-export const { runGate, checkSource } = proxyActivities<QualityActivities>({
-  ...longSql,
-  summary: 'quality gate',
-});
+const quality = proxyActivities<QualityActivities>({ ...longSql, summary: 'checks of the source' });
+export const { checkSource } = quality;
+export const runGate: QualityActivities['runGate'] = (input) =>
+  quality.runGate.executeWithOptions({ summary: `${input.scope} gate` }, [input]);
 
 export const { buildUserFeatures, buildMovieFeatures, buildUserGenrePreferences } =
   proxyActivities<FeatureActivities>({ ...longSql, summary: 'feature store' });
 
-export const { splitHoldout, evaluateTwin, refitModel } = proxyActivities<TrainingActivities>({
+const training = proxyActivities<TrainingActivities>({ ...numeric, summary: 'train part and holdout' });
+export const { splitHoldout } = training;
+export const evaluateTwin: TrainingActivities['evaluateTwin'] = (input) => {
+  const { family, ...parameters } = input.configuration;
+  const rank = 'rank' in parameters ? ` rank ${parameters.rank}` : '';
+  return training.evaluateTwin.executeWithOptions({ summary: `evaluation twin of ${family}${rank}` }, [
+    input,
+  ]);
+};
+
+export const { refitModel } = proxyActivities<TrainingActivities>({
   ...numeric,
-  summary: 'train and evaluate',
+  summary: 'train the version to be served',
 });
 
 export const { compareArms, selectModel } = proxyActivities<SelectionActivities>({

@@ -46,11 +46,11 @@ export async function startLocalStack(log: (line: string) => void): Promise<Loca
     if (process.env.TEMPORAL_ADDRESS && !process.env.DATABASE_URL)
       await assertNobodyPolls(temporal, temporalNamespace);
     if (!stack.attached) {
-      worker = await startWorkerProcess(stack.logDirectory, {
-        databaseUrl,
-        temporalAddress,
-        namespace: temporalNamespace,
-      });
+      worker = await startWorkerProcess(
+        stack.logDirectory,
+        { databaseUrl, temporalAddress, namespace: temporalNamespace },
+        log,
+      );
     }
     const lost = Promise.race([stack.lost, worker === null ? never() : workerLost(worker)]);
     lost.catch(() => undefined);

@@ -7,48 +7,70 @@ import { fileURLToPath } from 'node:url';
 const WORKER = fileURLToPath(new URL('../../worker/main.ts', import.meta.url));
 
 export interface WorkerProcess {
-  pid: number;
-  logFile: string;
-  /** Resolves when the process has ended, with how. */
+  /** Resolves when it has ended and is not started again, with how. */
   ended: Promise<string>;
   /** SIGTERM, and waits for the drain. */
   stop(): Promise<void>;
 }
 
+/** A worker that dies so often has a reason that another start does not remove. */
+const DEATHS = 5;
+const WITHIN_MILLISECONDS = 60_000;
+
 /**
- * Starts a worker beside a local stack, its log in a file, and waits until it polls. It drains by itself when
- * this process dies.
+ * Keeps a worker beside a local stack, its log in a file, and waits until it polls. One that dies is started again; it
+ * drains by itself when this process dies.
  * @throws where it ends before it is ready, naming its log
  */
 export async function startWorkerProcess(
   logDirectory: string,
   servers: { databaseUrl: string; temporalAddress: string; namespace: string },
+  say: (line: string) => void,
 ): Promise<WorkerProcess> {
   const logFile = join(logDirectory, 'worker.log');
   mkdirSync(logDirectory, { recursive: true });
   const log = openSync(logFile, 'a');
-  const child: ChildProcess = spawn(process.execPath, [WORKER], {
-    stdio: ['ignore', log, log, 'ipc'],
-    env: {
-      ...process.env,
-      DATABASE_URL: servers.databaseUrl,
-      TEMPORAL_ADDRESS: servers.temporalAddress,
-      TEMPORAL_NAMESPACE: servers.namespace,
-    },
-  });
-  const ended = once(child, 'exit').then(
-    ([code, signal]: (number | string | null)[]) =>
-      `worker ended with ${signal ?? `code ${code}`}; its log is ${logFile}`,
-  );
-  const ready = once(child, 'message').then(() => null);
-  const failed = await Promise.race([ready, ended]);
+  const start = (): ChildProcess =>
+    spawn(process.execPath, [WORKER], {
+      stdio: ['ignore', log, log, 'ipc'],
+      env: {
+        ...process.env,
+        DATABASE_URL: servers.databaseUrl,
+        TEMPORAL_ADDRESS: servers.temporalAddress,
+        TEMPORAL_NAMESPACE: servers.namespace,
+      },
+    });
+  const end = async (child: ChildProcess): Promise<string> => {
+    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+    return `the worker ended with ${signal ?? `code ${code}`}; its log is ${logFile}`;
+  };
+
+  let worker = start();
+  let ending = end(worker);
+  const failed = await Promise.race([once(worker, 'message').then(() => null), ending]);
   if (failed !== null) throw new Error(failed);
+
+  let stopping = false;
+  const keep = async (): Promise<string> => {
+    const deaths: number[] = [];
+    for (;;) {
+      const how = await ending;
+      if (stopping) return how;
+      deaths.push(Date.now());
+      const earlier = deaths.at(-DEATHS);
+      if (earlier !== undefined && Date.now() - earlier < WITHIN_MILLISECONDS)
+        return `${how}; it was started again ${DEATHS - 1} times within a minute`;
+      say(`${how}; it is started again`);
+      worker = start();
+      ending = end(worker);
+    }
+  };
+  const ended = keep();
   return {
-    pid: child.pid ?? -1,
-    logFile,
     ended,
     stop: async () => {
-      child.kill('SIGTERM');
+      stopping = true;
+      worker.kill('SIGTERM');
       await ended;
     },
   };
