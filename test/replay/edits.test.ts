@@ -129,7 +129,7 @@ test.each<{ what: string; refused: string; edit: Edit }>([
   {
     what: 'a child named otherwise',
     refused: 'nightlyPipeline.first.json',
-    edit: { file: 'support/children.ts', text: 'workflowId}/${kind}', by: 'workflowId}-${kind}' },
+    edit: { file: 'support/children.ts', text: 'request.run}/${kind}', by: 'request.run}-${kind}' },
   },
   {
     what: 'another update of the memo',
