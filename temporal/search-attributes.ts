@@ -14,11 +14,12 @@ const REFUSALS = [/* PERMISSION_DENIED */ 7, /* UNIMPLEMENTED */ 12];
  * @throws where one exists with another type
  */
 export async function registerSearchAttributes(
-  connection: Pick<Connection, 'operatorService'>,
+  connection: Pick<Connection, 'operatorService' | 'workflowService'>,
   namespace: string,
 ): Promise<string | null> {
   try {
     await register(connection, namespace);
+    await awaitUsable(connection, namespace);
     return null;
   } catch (error) {
     if (!REFUSALS.includes((error as { code?: number }).code ?? -1)) throw error;
@@ -28,7 +29,10 @@ export async function registerSearchAttributes(
   }
 }
 
-async function register(connection: Pick<Connection, 'operatorService'>, namespace: string): Promise<void> {
+async function register(
+  connection: Pick<Connection, 'operatorService' | 'workflowService'>,
+  namespace: string,
+): Promise<void> {
   const wanted = Object.values(searchAttributes).map(({ name, type }) => ({
     name,
     type: IndexedValueType[`INDEXED_VALUE_TYPE_${type}`],
@@ -46,4 +50,28 @@ async function register(connection: Pick<Connection, 'operatorService'>, namespa
     namespace,
     searchAttributes: Object.fromEntries(missing.map(({ name, type }) => [name, type])),
   });
+}
+
+/** Every part of a server looks at a namespace again within ten seconds or so. */
+const USABLE_MILLISECONDS = 60_000;
+const INVALID_ARGUMENT = 3;
+
+/** A server may not know at once what was registered, by us or by somebody else a moment ago: no workflow starts then. */
+async function awaitUsable(
+  { workflowService }: Pick<Connection, 'workflowService'>,
+  namespace: string,
+): Promise<void> {
+  const query = Object.values(searchAttributes)
+    .map(({ name }) => `${name} is null`)
+    .join(' and ');
+  const deadline = Date.now() + USABLE_MILLISECONDS;
+  for (;;) {
+    try {
+      await workflowService.countWorkflowExecutions({ namespace, query });
+      return;
+    } catch (error) {
+      if ((error as { code?: number }).code !== INVALID_ARGUMENT || Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
 }

@@ -1,6 +1,6 @@
 /** What every command shares: the same words for the same options, one clear line for bad input. */
 
-import { WorkflowFailedError } from '@temporalio/client';
+import { ServiceError, WorkflowFailedError, isGrpcServiceError } from '@temporalio/client';
 import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { loadDotEnv } from '../../config/dot-env.ts';
@@ -62,6 +62,9 @@ function rootCause(error: unknown): unknown {
 }
 
 function messageOf(error: unknown): string {
+  // The client's own sentence does not say what the server answered.
+  if (error instanceof ServiceError && isGrpcServiceError(error.cause))
+    return `${error.message}: ${error.cause.details}`;
   return error instanceof Error ? error.message : String(error);
 }
 
