@@ -90,3 +90,24 @@ export function describeDatabase(url: string): string {
     return 'a database URL that cannot be parsed';
   }
 }
+
+/**
+ * Fails fast where a database that the environment names does not answer; its URL may hold a password and is not shown.
+ * @throws with one sentence that names the variable, and the server by host, port and database
+ */
+export async function assertAnswers(variable: string, url: string): Promise<void> {
+  const parsed = URL.parse(url);
+  // Not by the exception of a constructor: it carries what it could not parse, and a debugging command shows that.
+  if (parsed === null) throw new Error(`${variable} names a URL that cannot be parsed`);
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await client.end();
+  } catch (error) {
+    const why =
+      error instanceof Error ? error.message || (error as NodeJS.ErrnoException).code : String(error);
+    const where = `${parsed.hostname}:${parsed.port || 5432}${parsed.pathname}`;
+    throw new Error(`${variable} names ${where}, which does not answer: ${why}`, { cause: error });
+  }
+}

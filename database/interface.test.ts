@@ -25,6 +25,7 @@ const TYPES: Record<string, string> = {
   real: 'number',
   'double precision': 'number',
   text: 'string',
+  uuid: 'string',
   boolean: 'boolean',
   'timestamp with time zone': 'Date',
   'timestamp without time zone': 'Date',

@@ -136,3 +136,8 @@ export function liveRun(db: Db) {
     .where('status', '=', 'running')
     .executeTakeFirst();
 }
+
+/** Which database this is: the same for whoever is connected to it, and to no other. */
+export async function databaseId(db: Db): Promise<string> {
+  return (await db.selectFrom('pipeline.identity').select('id').executeTakeFirstOrThrow()).id;
+}

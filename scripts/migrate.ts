@@ -2,7 +2,7 @@
 
 import { migrateToLatest } from '../database/migrate.ts';
 import { createCommand, options, run } from './support/cli.ts';
-import { withDatabase } from './support/database.ts';
+import { withAnyDatabase } from './support/database.ts';
 import { print } from './support/night.ts';
 
 await run(
@@ -12,7 +12,7 @@ await run(
   ])
     .addOption(options.json())
     .action(({ json }: { json?: boolean }) =>
-      withDatabase(async ({ db }) => {
+      withAnyDatabase(async ({ db }) => {
         const applied = await migrateToLatest(db);
         if (json === true) return print({ applied });
         console.log(applied.length === 0 ? 'nothing to do' : `applied ${applied.join(', ')}`);

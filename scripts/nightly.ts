@@ -2,6 +2,7 @@
 
 import { readEnvironment } from '../config/environment.ts';
 import { resolveSettings } from '../config/settings.ts';
+import { assertAnswers } from '../database/connect.ts';
 import { checkFolder } from '../data/import-movielens.ts';
 import { createCommand, options, run } from './support/cli.ts';
 import { loadWhereEmpty } from './support/load-source.ts';
@@ -44,6 +45,8 @@ async function nightly(given: NightlyOptions): Promise<void> {
   resolveSettings(given.profile, given.set);
   if (given.data !== undefined) await checkFolder(given.data);
   if (process.env.DATABASE_URL) readEnvironment();
+  const { SOURCE_DATABASE_URL: source } = process.env;
+  if (source) await assertAnswers('SOURCE_DATABASE_URL', source);
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const stopped = untilStopped();
   const starting = startLocalStack(say);
@@ -53,7 +56,7 @@ async function nightly(given: NightlyOptions): Promise<void> {
     throw error;
   });
   try {
-    await stopped.or(loadWhereEmpty(process.env.SOURCE_DATABASE_URL || local.databaseUrl, given.data, say));
+    await stopped.or(loadWhereEmpty(source || local.databaseUrl, given.data, say));
     await stopped.or(
       runNight({
         servers: local,

@@ -8,7 +8,7 @@ import { type NightlyResult, TASK_QUEUES } from '../workflows/contracts.ts';
 import type { checkSource } from '../workflows/index.ts';
 import { createCommand, integer, options, run } from './support/cli.ts';
 import { connectServers } from './support/connect-servers.ts';
-import { withDatabase } from './support/database.ts';
+import { readDatabaseId, withDatabase } from './support/database.ts';
 import { print, runNight } from './support/night.ts';
 import { outcomeOf } from './support/start-night.ts';
 import { metric, table } from './support/table.ts';
@@ -137,12 +137,13 @@ const check = createCommand('check', 'Run the gates of the source alone; writes 
   .addOption(options.json())
   .action(async (given: Omit<NightOptions, 'wait'>) => {
     resolveSettings(given.profile, given.set);
-    const { temporal } = await connectServers();
+    const { servers, temporal } = await connectServers();
+    const database = await readDatabaseId(servers.databaseUrl);
     try {
       const reports = await temporal.client.workflow.execute<typeof checkSource>('checkSource', {
         workflowId: `check-${new Date().toISOString()}`,
         taskQueue: TASK_QUEUES.pipeline,
-        args: [{ asOf: given.asOf, profile: given.profile, overrides: given.set }],
+        args: [{ asOf: given.asOf, profile: given.profile, overrides: given.set, database }],
         workflowExecutionTimeout: '30m',
       });
       if (given.json === true) print(reports);

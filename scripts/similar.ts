@@ -16,7 +16,7 @@ await run(
         const list = await similarTo(db, movie, limit);
         if (list.length === 0) {
           throw new Error(
-            `movie ${movie} has no neighbours in the published version: unknown, or too rarely rated`,
+            `movie ${movie} has no neighbours: nothing is published yet, or it is unknown or too rarely rated`,
           );
         }
         if (json === true) return print(list);

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import getPort from 'get-port';
-import pg from 'pg';
+import { assertAnswers } from '../database/connect.ts';
 import { type Keeper, startKeeper } from './keeper-client.ts';
 import { STATE_DIRECTORY, chooseStateDirectory, findPostgres, postgresUser } from './places.ts';
 import { awaitPostgres, initialise, postgresService } from './postgres.ts';
@@ -68,7 +68,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     postgres: (options.postgres ?? true) && named.databaseUrl === null,
     temporal: (options.temporal ?? true) && named.temporalAddress === null,
   };
-  if (named.databaseUrl !== null && (options.postgres ?? true)) await checkPostgres(named.databaseUrl);
+  if (named.databaseUrl !== null && (options.postgres ?? true))
+    await assertAnswers('DATABASE_URL', named.databaseUrl);
   if (named.temporalAddress !== null && (options.temporal ?? true))
     await checkTemporal(named.temporalAddress, env);
 
@@ -124,7 +125,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       uiUrl: null,
       pair: '',
     };
-    const stop = async (): Promise<void> => {
+    const shutDown = async (): Promise<void> => {
       await keeper.stop();
       removeStateFile(stateDirectory);
       if (ephemeral) rmSync(stateDirectory, { recursive: true, force: true });
@@ -142,7 +143,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       );
       writeState(stateDirectory, state);
     } catch (error) {
-      await stop();
+      await shutDown();
       throw error;
     }
     return {
@@ -152,7 +153,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       uiUrl: base.uiUrl ?? state.uiUrl,
       attached: false,
       lost: keeper.lost,
-      stop,
+      // Whoever starts meanwhile waits until the servers are gone, and starts them anew.
+      stop: () => withStartLock(stateDirectory, shutDown),
     };
   });
 }
@@ -218,24 +220,6 @@ export function findServers(env: NodeJS.ProcessEnv = process.env): Servers {
     temporalNamespace: env.TEMPORAL_NAMESPACE || NAMESPACE,
     uiUrl: env.TEMPORAL_UI_URL || (local?.uiUrl ?? null),
   };
-}
-
-/** Fails fast where a named database does not answer; its URL may hold a password and is not shown. */
-async function checkPostgres(url: string): Promise<void> {
-  const parsed = URL.parse(url);
-  // Not by the exception of a constructor: it carries what it could not parse, and a debugging command shows that.
-  if (parsed === null) throw new Error('DATABASE_URL names a URL that cannot be parsed');
-  try {
-    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
-    client.on('error', () => undefined);
-    await client.connect();
-    await client.end();
-  } catch (error) {
-    const why =
-      error instanceof Error ? error.message || (error as NodeJS.ErrnoException).code : String(error);
-    const where = `${parsed.hostname}:${parsed.port || 5432}${parsed.pathname}`;
-    throw new Error(`DATABASE_URL names ${where}, which does not answer: ${why}`, { cause: error });
-  }
 }
 
 /** Open to PostgreSQL's own user, which is not the one that runs us as root. */

@@ -35,14 +35,26 @@ export async function stopProcess(pid: number, name: Service['name']): Promise<v
   }
 }
 
+/** The process that started `pid`; 0 where there is none to be found. */
+function parentOf(pid: number): number {
+  try {
+    return Number(
+      execFileSync('ps', ['-o', 'ppid=', '-p', String(pid)], { stdio: ['ignore', 'pipe', 'ignore'] }),
+    );
+  } catch {
+    return 0;
+  }
+}
+
 /**
  * Calls back once when this process was left behind by the one that started it. (npm killed by SIGKILL leaves
- * the script that it ran under another parent, with nobody to press Ctrl-C.)
+ * the script that it ran under another parent, with nobody to press Ctrl-C; or under the shell that npm ran it by.)
  */
 export function whenOrphaned(callback: () => void): void {
   const parent = process.ppid;
+  const npm = commandLine(parent).startsWith('sh -c ') ? parentOf(parent) : 0;
   const timer = setInterval(() => {
-    if (process.ppid === parent) return;
+    if (process.ppid === parent && (npm === 0 || isAlive(npm))) return;
     clearInterval(timer);
     callback();
   }, 500);

@@ -11,6 +11,8 @@ export interface WorkersOptions {
   environment: Environment;
   dependencies: ActivityDependencies;
   interceptors?: WorkerOptions['interceptors'];
+  /** How pollers are called; see `temporal/pollers.ts`. */
+  identity?: string;
 }
 
 /** Both queues' workers in one process. */
@@ -23,7 +25,7 @@ export interface Workers {
 const WORKFLOWS = fileURLToPath(new URL('../workflows/index.ts', import.meta.url));
 
 export async function createWorkers(options: WorkersOptions): Promise<Workers> {
-  const { connection, namespace, environment, dependencies, interceptors } = options;
+  const { connection, namespace, environment, dependencies, interceptors, identity } = options;
   const common: WorkerOptions = {
     connection,
     namespace,
@@ -37,6 +39,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Workers> {
     // costs. The default is 10 s; a worker that lives answers in milliseconds.
     stickyQueueScheduleToStartTimeout: '3s',
     interceptors,
+    identity,
   };
   const workflows =
     environment.NIGHTJAR_WORKFLOW_BUNDLE === undefined

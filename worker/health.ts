@@ -7,14 +7,13 @@
 import { hostname } from 'node:os';
 import { loadDotEnv } from '../config/dot-env.ts';
 import { connectTemporal, temporalTarget } from '../temporal/connect.ts';
-import { type Poller, listPollers } from '../temporal/pollers.ts';
+import { type Poller, isHere, listPollers } from '../temporal/pollers.ts';
 
 async function pollersHere(): Promise<Poller[]> {
   const target = temporalTarget();
   const temporal = await connectTemporal(target);
   try {
-    const pollers = await listPollers(temporal, target.namespace);
-    return pollers.filter(({ identity }) => identity.endsWith(`@${hostname()}`));
+    return (await listPollers(temporal, target.namespace)).filter(isHere);
   } finally {
     await temporal.close();
   }

@@ -5,9 +5,11 @@ import { codeVersion } from '../config/code-version.ts';
 import { loadDotEnv } from '../config/dot-env.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { UsageError } from '../config/settings.ts';
-import { connect, describeDatabase } from '../database/connect.ts';
+import { assertAnswers, connect, describeDatabase } from '../database/connect.ts';
 import { migrateToLatest } from '../database/migrate.ts';
+import { databaseId } from '../database/readers.ts';
 import { connectTemporal, temporalTarget } from '../temporal/connect.ts';
+import { pollerIdentity } from '../temporal/pollers.ts';
 import { registerSearchAttributes } from '../temporal/search-attributes.ts';
 import { createWorkers } from './create-workers.ts';
 import { createLogger, installRuntime } from './logging.ts';
@@ -15,9 +17,22 @@ import { createLogger, installRuntime } from './logging.ts';
 /** What a worker without its parent may still take. */
 const ORPHAN_MILLISECONDS = 2_000;
 
+const HELP = `Usage: worker
+
+Runs workflows and activities until SIGTERM or Ctrl-C, for the servers that DATABASE_URL and TEMPORAL_ADDRESS name.
+docs/configuration.md lists every variable.
+
+Examples:
+  npm run worker
+  NIGHTJAR_TRAINING_SLOTS=2 npm run worker`;
+
 async function main(): Promise<void> {
+  if (process.argv.slice(2).includes('--help')) return console.log(HELP);
   loadDotEnv();
   const environment = readEnvironment();
+  await assertAnswers('DATABASE_URL', environment.DATABASE_URL);
+  if (environment.SOURCE_DATABASE_URL !== undefined)
+    await assertAnswers('SOURCE_DATABASE_URL', environment.SOURCE_DATABASE_URL);
   const log = createLogger(environment.LOG_LEVEL);
   installRuntime(log);
 
@@ -50,6 +65,7 @@ async function main(): Promise<void> {
       connection: native,
       namespace: target.namespace,
       environment,
+      identity: pollerIdentity(await databaseId(connection.db)),
       dependencies: { connection, source, threads: environment.NIGHTJAR_THREADS, codeVersion: version },
     });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -82,11 +98,8 @@ main().then(
   // The IPC channel to a parent would keep the process alive.
   () => process.exit(0),
   (error: unknown) => {
-    if (error instanceof UsageError) {
-      console.error(error.message);
-      process.exit(2);
-    }
-    console.error(error);
-    process.exit(1);
+    const isUnexpected = process.env.NIGHTJAR_DEBUG === '1' || !(error instanceof Error);
+    console.error(isUnexpected ? error : `worker: ${error.message}`);
+    process.exit(error instanceof UsageError ? 2 : 1);
   },
 );

@@ -16,6 +16,8 @@ export interface NightlyRequest {
   profile: string;
   /** `section.key=value` overrides of the profile. */
   overrides?: string[];
+  /** Id of the database that the caller means; a worker of another one refuses. Any where it is left out. */
+  database?: string;
 }
 
 /** The outcome that the run log keeps: what a night found, decided and published. */

@@ -4,6 +4,7 @@ import { type AlsConfiguration, type Settings, settingsHash } from '../../config
 import type { Connection, Db } from '../../database/connect.ts';
 import { transaction } from '../../database/session.ts';
 import type { RunStatus } from '../../database/types/index.ts';
+import { assertMeant } from '../support/database.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { settingsOf } from '../support/settings.ts';
 import { dropLeftovers } from '../publishing/leftovers.ts';
@@ -15,6 +16,7 @@ export interface BeginRunInput {
   asOf: string;
   profile: string;
   overrides?: string[];
+  database?: string;
   workflowId: string;
   executionId: string;
 }
@@ -55,6 +57,7 @@ export async function beginRun(
   const settings = settingsOf(input);
   const hash = settingsHash(settings);
   assertHasCome(input);
+  await assertMeant(connection, input.database);
   const live = await connection.db
     .selectFrom('pipeline.runs')
     .select(['run', 'as_of', 'workflow_id', 'execution_id', 'settings_hash', 'namespace_id', 'started_at'])

@@ -1,5 +1,6 @@
 import type { CheckStatus } from '../../database/types/index.ts';
 import type { ActivityDependencies } from '../support/run.ts';
+import { assertMeant } from '../support/database.ts';
 import { settingsOf } from '../support/settings.ts';
 import { checks } from './checks.ts';
 import { measureSourceRows } from './measure-bronze.ts';
@@ -13,6 +14,7 @@ export interface CheckSourceInput {
   startedAt: string;
   profile: string;
   overrides?: string[];
+  database?: string;
 }
 
 export interface CheckReport {
@@ -30,11 +32,12 @@ const OF_THE_SNAPSHOT = ['snapshot_present', 'refused_share'];
  * @returns a line a check, in the order in which they are declared
  */
 export async function checkSource(
-  { source }: ActivityDependencies,
+  { connection, source }: ActivityDependencies,
   input: CheckSourceInput,
   signal: AbortSignal,
 ): Promise<CheckReport[]> {
   const settings = settingsOf(input);
+  await assertMeant(connection, input.database);
   const ofTables = await tryMeasure(source, measureSource, signal);
   const instants = { asOf: new Date(input.asOf), startedAt: new Date(input.startedAt) };
   const ofRows = await tryMeasure(source, (db) => measureSourceRows(db, instants), signal);

@@ -31,6 +31,17 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
 async function createLedger(db: Kysely<unknown>): Promise<void> {
   await db.schema
+    .createTable('pipeline.identity')
+    .addColumn('only_row', 'boolean', (c) =>
+      c
+        .primaryKey()
+        .defaultTo(true)
+        .check(sql`only_row`),
+    )
+    .addColumn('id', 'uuid', (c) => c.notNull().defaultTo(sql`gen_random_uuid()`))
+    .execute();
+  await sql`insert into pipeline.identity default values`.execute(db);
+  await db.schema
     .createTable('pipeline.runs')
     .addColumn('run', 'integer', (c) => c.primaryKey().generatedAlwaysAsIdentity())
     .addColumn('as_of', 'timestamptz', (c) => c.notNull())

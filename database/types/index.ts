@@ -55,6 +55,7 @@ export interface Database {
   'experiments.comparisons': pipeline.Comparisons;
 
   'quality.check_results': pipeline.CheckResults;
+  'pipeline.identity': pipeline.Identity;
   'pipeline.runs': pipeline.Runs;
   'pipeline.stages': pipeline.Stages;
   'pipeline.chunks': pipeline.Chunks;

@@ -8,6 +8,12 @@ export type NullableJson<Value> = ColumnType<Value | null, string | null, string
 
 export type RunStatus = 'running' | 'success' | 'failed' | 'blocked' | 'cancelled';
 
+/** `pipeline.identity`: which database this is, for a worker and a command to know that they mean the same one. */
+export interface Identity {
+  only_row: Generated<boolean>;
+  id: Generated<string>;
+}
+
 /** `pipeline.runs`: the run ledger. One row is one run; at most one live or successful run per as-of. */
 export interface Runs {
   run: GeneratedAlways<number>;

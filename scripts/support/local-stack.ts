@@ -3,8 +3,9 @@ import { connect } from '../../database/connect.ts';
 import { migrateToLatest } from '../../database/migrate.ts';
 import { type Stack, startStack } from '../../stack/index.ts';
 import { type TemporalClient, connectTemporal, temporalTarget } from '../../temporal/connect.ts';
-import { listPollers } from '../../temporal/pollers.ts';
+import { listPollers, worksFor } from '../../temporal/pollers.ts';
 import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
+import { readDatabaseId } from './database.ts';
 import { type WorkerProcess, startWorkerProcess } from './worker-process.ts';
 
 /** Servers, a worker and a client on this machine. */
@@ -43,8 +44,7 @@ export async function startLocalStack(log: (line: string) => void): Promise<Loca
       }),
     );
     await registerSearchAttributes(temporal.connection, temporalNamespace);
-    if (process.env.TEMPORAL_ADDRESS && !process.env.DATABASE_URL)
-      await assertNobodyPolls(temporal, temporalNamespace);
+    await assertOneDatabase(temporal, temporalNamespace, databaseUrl);
     if (!stack.attached) {
       worker = await startWorkerProcess(
         stack.logDirectory,
@@ -62,14 +62,17 @@ export async function startLocalStack(log: (line: string) => void): Promise<Loca
 }
 
 /**
- * A worker beside others takes tasks of nights whose rows are in their database.
- * @throws where there are others, and ours would have the local database
+ * A worker takes tasks of every night on its server, also of those whose rows are in another database.
+ * @throws where workers of another database are at work there
  */
-async function assertNobodyPolls(temporal: TemporalClient, namespace: string): Promise<void> {
-  const others = (await listPollers(temporal, namespace)).filter(({ alive }) => alive);
+async function assertOneDatabase(temporal: TemporalClient, namespace: string, url: string): Promise<void> {
+  const database = await readDatabaseId(url);
+  const others = (await listPollers(temporal, namespace)).filter(
+    (poller) => poller.alive && !worksFor(poller, database),
+  );
   if (others.length === 0) return;
   throw new UsageError(
-    `TEMPORAL_ADDRESS names a server on which workers of another database are at work (${others[0].identity}): name it in DATABASE_URL too`,
+    `workers of another database are at work on this Temporal server (${others[0].identity}): name theirs in DATABASE_URL, or another server or namespace`,
   );
 }
 

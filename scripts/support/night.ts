@@ -1,7 +1,9 @@
+import { ServiceError } from '@temporalio/client';
 import { describeDatabase } from '../../database/connect.ts';
 import type { Servers } from '../../stack/index.ts';
 import type { TemporalClient } from '../../temporal/connect.ts';
 import type { NightlyRequest } from '../../workflows/contracts.ts';
+import { readDatabaseId } from './database.ts';
 import { followNight } from './follow.ts';
 import { type FoundNight, runUrl, showNight } from './show-night.ts';
 import { outcomeOf, startNight } from './start-night.ts';
@@ -20,7 +22,8 @@ export interface NightOptions {
 export async function runNight(options: NightOptions): Promise<void> {
   const { servers, temporal, request, json, wait, lost } = options;
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
-  const handle = await startNight(temporal.client, request);
+  const database = await readDatabaseId(servers.databaseUrl);
+  const handle = await startNight(temporal.client, { ...request, database });
   const ui_url = runUrl(servers, handle.workflowId, handle.firstExecutionRunId);
   if (!wait) {
     if (json) print({ workflow_id: handle.workflowId, as_of: request.asOf, status: 'running', ui_url });
@@ -28,7 +31,15 @@ export async function runNight(options: NightOptions): Promise<void> {
     return;
   }
   if (ui_url !== null) say(`in the Temporal UI: ${ui_url}`);
-  const outcome = await outcomeOf(handle, followNight(handle, { stream: process.stderr, lost }));
+  const outcome = await outcomeOf(handle, followNight(handle, { stream: process.stderr, lost })).catch(
+    (error: unknown) => {
+      if (!(error instanceof ServiceError)) throw error;
+      throw new Error(
+        `the Temporal server at ${servers.temporalAddress ?? ''} does not answer any more; the night goes on when it is back: npm run pipeline -- status`,
+        { cause: error },
+      );
+    },
+  );
   const found: FoundNight = { ...outcome, database_url: describeDatabase(servers.databaseUrl), ui_url };
   if (json) print(found);
   else await showNight(found, servers.databaseUrl);
