@@ -14,7 +14,9 @@ const RATINGS = {
   header: 'userId,movieId,rating,timestamp',
   table: 'incoming_ratings',
   columns: ['user_id', 'movie_id', 'rating', 'seconds'],
-  types: 'user_id integer not null, movie_id integer not null, rating real not null, seconds bigint not null',
+  // Up to the end of the year 9999.
+  types: `user_id integer not null, movie_id integer not null, rating real not null,
+    seconds bigint not null check (seconds between 0 and 253402300799)`,
 } as const;
 
 const MOVIES = {
@@ -100,12 +102,14 @@ async function copyFile(
   await sql`create temporary table ${sql.table(table)} (${sql.raw(types)}) on commit drop`.execute(db);
   const name = join(path, file);
   try {
-    return await copyIn(
+    const rows = await copyIn(
       client,
       { table, columns, options: 'format csv, header true' },
       createReadStream(name, { highWaterMark: 1 << 20 }),
       { signal },
     );
+    if (rows === 0) throw new UsageError(`${name}: expected rows under its header`);
+    return rows;
   } catch (error) {
     const line = /^COPY \w+, line (\d+)/.exec((error as { where?: string }).where ?? '')?.[1];
     if (line === undefined || !(error instanceof Error)) throw error;

@@ -52,6 +52,8 @@ test.each([
   ['a column too few', '7,1,4.5\n', 'ratings.csv, line 2'],
   ['a column too many', '7,1,4.5,1,1\n', 'ratings.csv, line 2'],
   ['nothing for a key', ',1,4.5,1514764800\n', 'ratings.csv, line 2'],
+  ['an instant that there is not', '7,1,4.5,84743496299999999\n', 'ratings.csv, line 2'],
+  ['no row at all', '', 'ratings.csv: expected rows under its header'],
 ])('%s is refused with file and line, and nothing of the load stays', async (_name, lines, says) => {
   write('userId,movieId,rating,timestamp\n1,1,3,1514764800\n');
   await importMovieLens(database, folder);

@@ -37,6 +37,7 @@ test.each([
   ['pipeline status --limit many', '--limit', 'expected a whole number'],
   ['pipeline nosuch', 'nosuch', 'unknown command'],
   ['schedule backfill --from 2026-11-24 --to 2026-11-20', '--from', 'is later than --to'],
+  ['schedule backfill --from 2026-10-01 --to 2999-01-01', '--to', 'expected an instant that has come'],
   ['schedule pause', '--note', 'not specified'],
   ['recommend', '--user', 'not specified'],
   ['recommend --user me', '--user', 'expected a whole number'],
@@ -50,6 +51,39 @@ test.each([
   expect(stderr).toContain(says);
   expect(stdout).toBe('');
   expect(status).toBe(2);
+});
+
+test('a worker without its servers is one line without the password, and has help', () => {
+  const worker = (args: string[], env: Record<string, string>) =>
+    spawnSync(process.execPath, [`${root}/worker/main.ts`, ...args], {
+      cwd: root,
+      encoding: 'utf8',
+      env: { ...process.env, ...env },
+    });
+  const lost = worker([], unreachable);
+  expect(lost.stderr).toContain('worker: DATABASE_URL names 127.0.0.1:1/none, which does not answer');
+  expect(lost.stderr.trim().split('\n')).toHaveLength(1);
+  expect(lost.stderr).not.toContain('secret');
+  expect(lost.status).toBe(1);
+  expect(worker([], { DATABASE_URL: 'mysql://x' }).status).toBe(2);
+  expect(worker(['--help'], {})).toMatchObject({
+    status: 0,
+    stdout: expect.stringContaining('Usage: worker') as string,
+  });
+});
+
+test('a database on which nothing has run is one line that says so', async () => {
+  const database = await createTestDatabase({ migrate: false });
+  try {
+    const env = { DATABASE_URL: database.url, TEMPORAL_ADDRESS: inject('temporalAddress') };
+    for (const line of ['pipeline status', 'pipeline digest', 'trending', 'recommend --user 1']) {
+      const { status, stderr } = command(line, env);
+      expect(stderr, line).toContain('nothing has run on this database yet: npm run nightly');
+      expect(status, line).toBe(1);
+    }
+  } finally {
+    await database.drop();
+  }
 });
 
 test('a server that does not answer is one line without the password, exit code 1', () => {

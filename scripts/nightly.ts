@@ -6,7 +6,7 @@ import { assertAnswers } from '../database/connect.ts';
 import { checkFolder } from '../data/import-movielens.ts';
 import { createCommand, options, run } from './support/cli.ts';
 import { loadWhereEmpty } from './support/load-source.ts';
-import { startLocalStack } from './support/local-stack.ts';
+import { startLocalStack, untilUnused } from './support/local-stack.ts';
 import { runNight } from './support/night.ts';
 import { untilStopped } from './support/until-stopped.ts';
 
@@ -69,12 +69,15 @@ async function nightly(given: NightlyOptions): Promise<void> {
         json: given.json ?? false,
         wait: true,
         lost: local.lost,
+        stackEnds: !local.attached && !process.env.TEMPORAL_ADDRESS && given.keep !== true,
       }),
+      local.attached ? 'stopped; the night goes on in the stack that runs' : undefined,
     );
     if (given.keep === true) {
       say('servers and UI stay up; Ctrl-C ends them');
       await stopped.promise;
     }
+    await untilUnused(local, stopped.promise, say);
   } finally {
     await local.stop();
   }

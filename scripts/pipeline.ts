@@ -151,7 +151,11 @@ const check = createCommand('check', 'Run the gates of the source alone; writes 
         console.log(
           table(
             ['', 'check', ''],
-            reports.map((one) => [one.status, one.check, one.message]),
+            reports.map((one) => [
+              one.status,
+              one.check,
+              [one.message, ...one.sample.map((row) => JSON.stringify(row))].join('\n'),
+            ]),
           ),
         );
       if (reports.some(({ status }) => status === 'failed')) process.exitCode = 1;

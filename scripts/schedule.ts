@@ -10,7 +10,7 @@ import {
   describeSchedule,
   orphanedSchedules,
 } from '../temporal/schedules.ts';
-import { createCommand, options, parseInstant, run } from './support/cli.ts';
+import { createCommand, options, parseAsOf, run } from './support/cli.ts';
 import { type ConnectedServers, connectServers } from './support/connect-servers.ts';
 import { print } from './support/night.ts';
 import { table } from './support/table.ts';
@@ -27,19 +27,21 @@ async function withTemporal(body: (servers: ConnectedServers) => Promise<void>):
 }
 
 /** Runs `body` on the handle of a schedule that exists. */
-function onSchedule(
+function withSchedule(
   id: string,
   body: (
     handle: ReturnType<ConnectedServers['temporal']['client']['schedule']['getHandle']>,
+    connected: ConnectedServers,
   ) => Promise<void>,
 ): Promise<void> {
-  return withTemporal(async ({ temporal: { client } }) => {
+  return withTemporal(async (connected) => {
+    const { client } = connected.temporal;
     if ((await describeSchedule(client, id)) === null) {
       throw new UsageError(
         `--id ${id}: there is no such schedule; npm run schedule -- apply creates the declared ones`,
       );
     }
-    await body(client.schedule.getHandle(id));
+    await body(client.schedule.getHandle(id), connected);
   });
 }
 
@@ -124,15 +126,15 @@ const pause = createCommand('pause', 'Pause a schedule; apply leaves it paused.'
   'npm run schedule -- pause --note "source is being rebuilt"',
 ])
   .addOption(id())
-  .requiredOption('--note <text>', 'why, for whoever looks at it later')
+  .requiredOption('--note <text>', 'required: why, for whoever looks at it later')
   .addOption(options.json())
   .action((given: { id: string; note: string; json?: boolean }) =>
-    onSchedule(given.id, async (handle) => {
+    withSchedule(given.id, async (handle) => {
       await handle.pause(given.note);
       tell(
         given.json,
         { id: given.id, paused: true, note: given.note },
-        `${given.id} is paused: ${given.note}`,
+        `${given.id} is paused: ${given.note}; a night that runs, and those of a backfill, go on`,
       );
     }),
   );
@@ -141,7 +143,7 @@ const resume = createCommand('resume', 'Resume a paused schedule.', ['npm run sc
   .addOption(id())
   .addOption(options.json())
   .action((given: { id: string; json?: boolean }) =>
-    onSchedule(given.id, async (handle) => {
+    withSchedule(given.id, async (handle) => {
       await handle.unpause('resumed');
       tell(given.json, { id: given.id, paused: false }, `${given.id} is resumed`);
     }),
@@ -151,7 +153,7 @@ const trigger = createCommand('trigger', 'Run a schedule now, once.', ['npm run 
   .addOption(id())
   .addOption(options.json())
   .action((given: { id: string; json?: boolean }) =>
-    onSchedule(given.id, async (handle) => {
+    withSchedule(given.id, async (handle) => {
       const { runningActions } = (await handle.describe()).info;
       if (runningActions.length > 0) {
         throw new UsageError(
@@ -173,12 +175,17 @@ const backfill = createCommand(
   ['npm run schedule -- backfill --from 2026-11-20T00:00:00Z --to 2026-11-23T00:00:00Z'],
 )
   .addOption(id())
-  .requiredOption('--from <instant>', 'first instant of the range, ISO 8601', parseInstant)
-  .requiredOption('--to <instant>', 'last instant of the range', parseInstant)
+  .requiredOption('--from <instant>', 'required: first instant of the range, ISO 8601', parseAsOf)
+  .requiredOption('--to <instant>', 'required: last instant of the range', parseAsOf)
   .addOption(options.json())
   .action((given: { id: string; from: string; to: string; json?: boolean }) => {
     if (given.from > given.to) throw new UsageError(`--from ${given.from}: is later than --to ${given.to}`);
-    return onSchedule(given.id, async (handle) => {
+    return withSchedule(given.id, async (handle, { temporal, servers }) => {
+      const nights = await nightsBetween(temporal, servers.temporalNamespace, given);
+      if (nights === 0)
+        throw new UsageError(`--from ${given.from}: no night of ${given.id} lies before --to ${given.to}`);
+      if (nights > MOST_NIGHTS)
+        throw new UsageError(`--from ${given.from}: ${nights} nights; expected ${MOST_NIGHTS} at most`);
       await handle.backfill({
         start: new Date(given.from),
         end: new Date(given.to),
@@ -186,19 +193,37 @@ const backfill = createCommand(
       });
       tell(
         given.json,
-        { id: given.id, from: given.from, to: given.to },
-        `${given.id} runs ${given.from} to ${given.to}, one night after another: npm run pipeline -- status`,
+        { id: given.id, from: given.from, to: given.to, nights },
+        `${given.id} runs ${nights} nights, one after another, paused or not: npm run pipeline -- status`,
       );
     });
   });
 
+/** A quarter of daily nights: more than that is a slip of the keyboard, and nobody could stop it. */
+const MOST_NIGHTS = 92;
+
+async function nightsBetween(
+  { connection }: ConnectedServers['temporal'],
+  namespace: string,
+  { id: scheduleId, from, to }: { id: string; from: string; to: string },
+): Promise<number> {
+  const timestamp = (instant: string) => ({ seconds: Math.floor(Date.parse(instant) / 1000) as never });
+  const { startTime } = await connection.workflowService.listScheduleMatchingTimes({
+    namespace,
+    scheduleId,
+    startTime: timestamp(from),
+    endTime: timestamp(to),
+  });
+  return startTime.length;
+}
+
 const remove = createCommand('remove', 'Remove a schedule; runs that are under way go on.', [
   'npm run schedule -- remove --id nightjar-nightly',
 ])
-  .requiredOption('--id <schedule>', 'which')
+  .requiredOption('--id <schedule>', 'required: which')
   .addOption(options.json())
   .action((given: { id: string; json?: boolean }) =>
-    onSchedule(given.id, async (handle) => {
+    withSchedule(given.id, async (handle) => {
       await handle.delete();
       tell(given.json, { id: given.id, removed: true }, `${given.id} is removed`);
     }),

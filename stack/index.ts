@@ -12,10 +12,12 @@ import {
   type StackState,
   assertSamePair,
   isKept,
+  markUse,
   pairOf,
   readState,
   removeStateFile,
   stopLeftovers,
+  usersOf,
   withStartLock,
   writeState,
 } from './state.ts';
@@ -53,6 +55,8 @@ export interface Stack extends Servers {
   attached: boolean;
   /** Rejects when a server that we started ends by itself. */
   lost: Promise<never>;
+  /** Other processes that use the servers we started. */
+  users(): number[];
   stop(): Promise<void>;
 }
 
@@ -86,7 +90,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     logDirectory,
   };
   if (!wants.postgres && !wants.temporal) {
-    return { ...base, attached: false, lost: never(), stop: () => Promise.resolve() };
+    return { ...base, attached: false, lost: never(), users: () => [], stop: () => Promise.resolve() };
   }
 
   mkdirSync(logDirectory, { recursive: true });
@@ -104,6 +108,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       const databaseUrl = named.databaseUrl ?? other.databaseUrl;
       const temporalAddress = named.temporalAddress ?? other.temporalAddress;
       if (options.temporal ?? true) assertSamePair(other, databaseUrl, temporalAddress);
+      const unmark = markUse(stateDirectory);
       log(`using the stack that runs already (process ${other.keeper})`);
       return {
         ...base,
@@ -112,7 +117,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         uiUrl: base.uiUrl ?? other.uiUrl,
         attached: true,
         lost: never(),
-        stop: () => Promise.resolve(),
+        users: () => [],
+        stop: () => Promise.resolve(unmark()),
       };
     }
     await stopLeftovers(stateDirectory, log);
@@ -125,6 +131,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       uiUrl: null,
       pair: '',
     };
+    let stopping: Promise<void> | null = null;
     const shutDown = async (): Promise<void> => {
       await keeper.stop();
       removeStateFile(stateDirectory);
@@ -153,8 +160,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       uiUrl: base.uiUrl ?? state.uiUrl,
       attached: false,
       lost: keeper.lost,
+      users: () => usersOf(stateDirectory),
       // Whoever starts meanwhile waits until the servers are gone, and starts them anew.
-      stop: () => withStartLock(stateDirectory, shutDown),
+      stop: () => (stopping ??= withStartLock(stateDirectory, shutDown)),
     };
   });
 }

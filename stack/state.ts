@@ -1,7 +1,7 @@
 /** What a running stack leaves for others to find: its endpoints and processes. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandLine, isAlive, stopProcess } from './processes.ts';
 import type { Service } from './keeper-protocol.ts';
@@ -115,4 +115,19 @@ function readLock(lock: string): string {
   } catch {
     return '';
   }
+}
+
+/** Says that this process uses the stack of another one; returns what takes it back. */
+export function markUse(stateDirectory: string): () => void {
+  const directory = join(stateDirectory, 'users');
+  mkdirSync(directory, { recursive: true });
+  const mark = join(directory, String(process.pid));
+  writeFileSync(mark, '');
+  return () => rmSync(mark, { force: true });
+}
+
+/** The other processes that use the stack. */
+export function usersOf(stateDirectory: string): number[] {
+  const directory = join(stateDirectory, 'users');
+  return existsSync(directory) ? readdirSync(directory).map(Number).filter(isAlive) : [];
 }

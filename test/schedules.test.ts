@@ -102,6 +102,10 @@ describe('reconciling', () => {
       { id: 'nightjar-nightly', paused: true, note: 'rebuild' },
     ]);
     expect(await run('resume')).toMatchObject({ code: 0 });
+    const none = await run('backfill --from 2026-10-01T03:00:00Z --to 2026-10-01T04:00:00Z');
+    expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('no night of') as string });
+    const many = await run('backfill --from 2001-10-01 --to 2026-10-01');
+    expect(many).toMatchObject({ code: 2, stderr: expect.stringContaining('expected 92 at most') as string });
     expect(await run('remove --id nightjar-nightly')).toMatchObject({ code: 0 });
     const gone = await run('trigger');
     expect(gone.code).toBe(2);
@@ -135,7 +139,7 @@ test('three days are backfilled in any order and twice: one row a day, nothing o
   await applySchedule(night.client, backfilled);
   const handle = handleOf(backfilled.id);
   await handle.pause('only by hand');
-  const days = ['2026-11-21', '2026-11-20', '2026-11-22'];
+  const days = ['2026-10-21', '2026-10-20', '2026-10-22'];
   let starts = 0;
   for (const day of [...days, ...days]) {
     await handle.backfill({
@@ -147,15 +151,15 @@ test('three days are backfilled in any order and twice: one row a day, nothing o
     await expect.poll(() => ended(backfilled.id), { timeout: 90_000, interval: 300 }).toBe(starts);
   }
   expect((await logged()).map((row) => ({ ...row, as_of: row.as_of.toISOString() }))).toEqual([
-    { as_of: '2026-11-21T02:00:00.000Z', status: 'success', published: true },
-    { as_of: '2026-11-20T02:00:00.000Z', status: 'success', published: false },
-    { as_of: '2026-11-22T02:00:00.000Z', status: 'success', published: true },
+    { as_of: '2026-10-21T02:00:00.000Z', status: 'success', published: true },
+    { as_of: '2026-10-20T02:00:00.000Z', status: 'success', published: false },
+    { as_of: '2026-10-22T02:00:00.000Z', status: 'success', published: true },
   ]);
   const { as_of } = await night.database.db
     .selectFrom('serving.pointer')
     .select('as_of')
     .executeTakeFirstOrThrow();
-  expect(as_of.toISOString()).toBe('2026-11-22T02:00:00.000Z');
+  expect(as_of.toISOString()).toBe('2026-10-22T02:00:00.000Z');
   await handle.delete();
 }, 300_000);
 

@@ -39,7 +39,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Workers> {
     // costs. The default is 10 s; a worker that lives answers in milliseconds.
     stickyQueueScheduleToStartTimeout: '3s',
     interceptors,
-    identity,
+    ...(identity === undefined ? {} : { identity }),
   };
   const workflows =
     environment.NIGHTJAR_WORKFLOW_BUNDLE === undefined

@@ -6,7 +6,7 @@ import { publishRecommendations } from './publish-recommendations.ts';
 import { refreshFeatures } from './refresh-features.ts';
 import { childOptions } from './support/children.ts';
 import { describeFailure } from './support/failures.ts';
-import { nominalTime, showIdentity, showOutcome, whoAmI } from './support/identity.ts';
+import { nominalTime, showIdentity, showOutcome, showRefusal, whoAmI } from './support/identity.ts';
 import { createStageBoard } from './support/stage-board.ts';
 
 /**
@@ -21,7 +21,9 @@ export async function nightlyPipeline(request: NightlyRequest): Promise<NightlyR
   const board = createStageBoard();
   const asOf = request.asOf ?? nominalTime();
 
-  const begun = await board.stage('begin', () => activities.beginRun({ ...request, asOf, ...whoAmI() }));
+  const begun = await board
+    .stage('begin', () => activities.beginRun({ ...request, asOf, ...whoAmI() }))
+    .catch(showRefusal(board));
   if (begun.known !== null) return showOutcome(board, begun.known);
   const { run } = begun;
   board.identify(run, asOf);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { databaseId } from '../../database/readers.ts';
 import { type TestDatabase, createTestDatabase } from '../../test/support/database.ts';
 import { type OwnTemporal, beginRun } from './begin-run.ts';
 
@@ -40,4 +41,16 @@ test('an as-of of the future is refused: published, it would keep every night be
 test('a lost completion finds its own row again', async () => {
   const first = await begin('2026-02-01T00:00:00Z', 'mine');
   expect(await begin('2026-02-01T00:00:00Z', 'mine')).toEqual(first);
+});
+
+test('a night of a caller who means another database is refused, and leaves no row', async () => {
+  const request = { asOf: '2026-02-01T00:00:00Z', profile: 'small', workflowId: 'w', executionId: 'w' };
+  const other = { ...request, database: '00000000-0000-0000-0000-000000000000' };
+  await expect(beginRun(database, closed, 'test', other)).rejects.toMatchObject({
+    type: 'InvalidRequest',
+    message: expect.stringContaining('works for another database than DATABASE_URL names') as string,
+  });
+  expect((await database.pool.query('select from pipeline.runs')).rowCount).toBe(0);
+  const meant = { ...request, database: await databaseId(database.db) };
+  expect(await beginRun(database, closed, 'test', meant)).toMatchObject({ known: null });
 });

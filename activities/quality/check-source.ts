@@ -21,6 +21,8 @@ export interface CheckReport {
   check: string;
   status: CheckStatus;
   message: string;
+  /** The first offending rows. */
+  sample: unknown[];
 }
 
 /** What can be said of the snapshot before there is one. */
@@ -46,6 +48,6 @@ export async function checkSource(
     .map((check) => {
       const measured = check.scope === 'source' ? ofTables : ofRows;
       const { check_name, status, message } = judge(check, measured, { run: 0, settings });
-      return { check: check_name, status, message };
+      return { check: check_name, status, message, sample: measured(check.name).sample ?? [] };
     });
 }

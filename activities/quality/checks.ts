@@ -4,7 +4,7 @@ import type { Check } from './check.ts';
 
 const none = (observed: number): boolean => observed === 0;
 const some = (observed: number): boolean => observed > 0;
-const PASS_ON = 'it goes to quarantine; look at quality.check_results and silver.rejected_ratings';
+const PASS_ON = 'a night puts it into quarantine, silver.rejected_ratings';
 
 export const checks: Check[] = [
   {

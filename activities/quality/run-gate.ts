@@ -134,7 +134,10 @@ export function judge(
     expected,
     message: holds
       ? `${check.name}: ${expected}`
-      : `${check.name} expected ${expected}, found ${finding ?? format(observed)}: ${check.remedy}`,
+      : `${check.name} expected ${expected}, found ${finding ?? format(observed)}${
+          // What could not be measured says itself what is wrong.
+          observed === null ? '' : `: ${check.remedy}`
+        }`,
     sample: JSON.stringify(sample),
   };
 }

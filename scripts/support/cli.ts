@@ -18,15 +18,15 @@ export function createCommand(name: string, summary: string, examples: string[] 
 
 /** The options that mean the same everywhere. */
 export const options = {
-  json: () => new Option('--json', 'one JSON object on standard output, nothing else'),
+  json: () => new Option('--json', 'one JSON value on standard output, nothing else'),
   asOf: () =>
     new Option('--as-of <instant>', 'logical instant of the run, ISO 8601; now by default').argParser(
       parseAsOf,
     ),
   profile: (byDefault: string) => new Option('--profile <name>', 'named set of defaults').default(byDefault),
   scheduleId: (byDefault: string) => new Option('--id <schedule>', 'which schedule').default(byDefault),
-  wait: () => new Option('--wait', 'follow the workflow to its end (default)').default(true),
-  noWait: () => new Option('--no-wait', 'start the workflow and return'),
+  wait: () => new Option('--wait', 'follow the workflow to its end').default(true),
+  noWait: () => new Option('--no-wait', 'return at once'),
   set: () =>
     new Option('--set <section.key=value>', 'override one setting of the profile; may be repeated')
       .argParser((value: string, before: string[]) => [...before, value])
@@ -91,7 +91,7 @@ export function parseInstant(text: string): string {
 }
 
 /** An as-of: an instant that has come. */
-function parseAsOf(text: string): string {
+export function parseAsOf(text: string): string {
   const instant = parseInstant(text);
   if (Date.parse(instant) > Date.now()) throw new InvalidArgumentError('expected an instant that has come');
   return instant;

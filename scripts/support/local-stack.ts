@@ -85,6 +85,23 @@ async function migrate(url: string): Promise<void> {
   }
 }
 
+/** Waits while other commands use these servers, or until this one is to stop all the same. */
+export async function untilUnused(
+  stack: LocalStack,
+  stopped: Promise<void>,
+  say: (line: string) => void,
+): Promise<void> {
+  const users = stack.users();
+  if (users.length === 0) return;
+  say(
+    `another command (process ${users[0]}) uses these servers: they stay up until it ends; Ctrl-C ends them now`,
+  );
+  const ending = new AbortController();
+  void stopped.then(() => ending.abort());
+  while (!ending.signal.aborted && stack.users().length > 0)
+    await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, 500))]);
+}
+
 async function workerLost(worker: WorkerProcess): Promise<never> {
   throw new Error(await worker.ended);
 }

@@ -16,6 +16,8 @@ export interface NightOptions {
   wait: boolean;
   /** Rejects when a server that the night needs is gone. */
   lost?: Promise<never>;
+  /** Whether the servers end with the command. */
+  stackEnds?: boolean;
 }
 
 /** Starts a night, shows it while it runs, and prints what it came to; exit code 0 only on success. */
@@ -42,7 +44,7 @@ export async function runNight(options: NightOptions): Promise<void> {
   );
   const found: FoundNight = { ...outcome, database_url: describeDatabase(servers.databaseUrl), ui_url };
   if (json) print(found);
-  else await showNight(found, servers.databaseUrl);
+  else await showNight(found, servers.databaseUrl, options.stackEnds ?? false);
   if (outcome.status !== 'success') process.exitCode = 1;
 }
 

@@ -18,12 +18,14 @@ export function runUrl(servers: Servers, workflowId: string, runId: string): str
 }
 
 /** Prints what a night came to: the decision, its numbers, one user's list, and where to look further. */
-export async function showNight(night: FoundNight, databaseUrl: string): Promise<void> {
+export async function showNight(night: FoundNight, databaseUrl: string, stackEnds: boolean): Promise<void> {
   const say = (line = ''): void => void process.stdout.write(`${line}\n`);
   say();
   say(`${night.status === 'success' ? pc.green('success') : pc.red(night.status)}: ${night.reason}`);
   say(
-    `run ${night.run}, as-of ${night.as_of}: RMSE ${metric(night.rmse)}, MAE ${metric(night.mae)}, Precision@10 ${metric(night.precision_at_10)} on the holdout`,
+    night.rmse === null
+      ? `run ${night.run}, as-of ${night.as_of}: it came to no metrics`
+      : `run ${night.run}, as-of ${night.as_of}: RMSE ${metric(night.rmse)}, MAE ${metric(night.mae)}, Precision@10 ${metric(night.precision_at_10)} on the holdout`,
   );
   for (const alert of night.alerts) say(pc.yellow(`alert: ${alert}`));
   if (night.published) {
@@ -34,8 +36,8 @@ export async function showNight(night: FoundNight, databaseUrl: string): Promise
   say(`database: ${night.database_url}`);
   say('npm run recommend -- --user 42      a user’s list');
   say('npm run similar -- --movie 1        a movie’s neighbours');
-  say('npm run stack                       servers, worker and UI until Ctrl-C; then open');
-  if (night.ui_url !== null) say(`  ${night.ui_url}`);
+  if (stackEnds) say('npm run stack                       servers, worker and UI until Ctrl-C; then open');
+  if (night.ui_url !== null) say(`${stackEnds ? '  ' : 'in the Temporal UI: '}${night.ui_url}`);
 }
 
 async function showOneUser(url: string, say: (line?: string) => void): Promise<void> {

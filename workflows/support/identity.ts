@@ -2,6 +2,7 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import { upsertMemo, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import type { NightlyResult } from '../contracts.ts';
 import { searchAttributes } from '../search-attributes.ts';
+import { describeFailure } from './failures.ts';
 import type { StageBoard } from './stage-board.ts';
 
 const scheduledStart = defineSearchAttributeKey('TemporalScheduledStartTime', 'DATETIME');
@@ -25,6 +26,16 @@ export function showIdentity(run: number, asOf: string): void {
     { key: searchAttributes.asOf, value: new Date(asOf) },
     { key: searchAttributes.outcome, value: 'running' },
   ]);
+}
+
+/** Leaves the outcome of a night that has no row in the ledger: refused, or cancelled while it waited. */
+export function showRefusal(board: StageBoard): (error: unknown) => never {
+  return (error) => {
+    const { status, reason } = describeFailure(error, null);
+    upsertSearchAttributes([{ key: searchAttributes.outcome, value: status }]);
+    board.conclude(`**${status}**: ${reason}`);
+    throw error;
+  };
 }
 
 /** Leaves the outcome where it can be seen when no worker answers queries any more: attributes and memo. */
