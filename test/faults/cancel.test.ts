@@ -1,8 +1,8 @@
 import { type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { outcomeOf, startNight } from '../../scripts/support/start-night.ts';
@@ -17,12 +17,12 @@ import { bundleWithShortTimeouts, spawnWorker } from './supervisor.ts';
 let database: TestDatabase;
 let temporal: TestTemporal;
 let worker: ChildProcess;
+let bundle: string;
 const directory = mkdtempSync(join(tmpdir(), 'nightjar-held-'));
 const table: string[] = [];
 let day = 0;
 
 beforeAll(async () => {
-  let bundle: string;
   [database, temporal, bundle] = await Promise.all([
     createTestDatabase(),
     createTestTemporal(),
@@ -44,6 +44,7 @@ beforeAll(async () => {
 afterAll(async () => {
   console.log(table.join('\n'));
   worker.kill('SIGKILL');
+  for (const made of [directory, dirname(bundle)]) rmSync(made, { recursive: true });
   await temporal.close();
   await database.drop();
 });

@@ -1,6 +1,6 @@
-import { mkdtempSync, readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RunDigest, digestRun } from '../../database/digest.ts';
 import { outcomeOf, startNight } from '../../scripts/support/start-night.ts';
@@ -56,6 +56,7 @@ async function night(point: Point): Promise<Night> {
     return { digest: await digestRun(database.db, outcome.run), died: died.sort(), signals: workers.deaths };
   } finally {
     await workers.stop();
+    rmSync(directory, { recursive: true });
     await close(temporal, database);
   }
 }
@@ -90,5 +91,6 @@ test.concurrent.each(['before', 'middle', 'after'] as const)(
 );
 
 afterAll(() => {
+  rmSync(dirname(bundle), { recursive: true });
   console.log(table.join('\n'));
 });

@@ -1,8 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { WorkflowFailedError, type WorkflowHandle, isGrpcServiceError } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { generateRatings } from '../../data/generate.ts';
@@ -55,6 +55,7 @@ beforeAll(async () => {
   await database.close();
 });
 afterAll(async () => {
+  rmSync(dirname(bundle), { recursive: true });
   await client.close();
   await temporal.stop();
   await postgres.stop();
@@ -258,6 +259,7 @@ test('a worker stopped inside a transaction holds its locks for half a minute at
   await startWorker();
   expect(await finishedDigest(handle)).toMatchObject({ digest: undisturbed.digest });
   stopped.kill('SIGCONT');
+  rmSync(directory, { recursive: true });
   expect(await tokenOf('silver')).toBeGreaterThan(1);
 });
 
