@@ -133,7 +133,7 @@ test('readers and migrate speak JSON on standard output, and nothing else there'
     expect(json('pipeline status')).toEqual([]);
     expect(json('pipeline versions')).toEqual([]);
     expect(json('trending')).toEqual([]);
-    expect(json('data status')).toEqual({ state: 'empty' });
+    expect(json('data status')).toEqual({ state: 'empty', rows: 0 });
     const nobody = command('recommend --user 1', env);
     expect(nobody.stderr).toContain('nothing is published yet');
     expect(nobody.status).toBe(1);

@@ -46,14 +46,23 @@ const status = createCommand('status', 'Show what the source holds.', ['npm run 
         state === 'ours'
           ? await source.db.selectFrom('movielens.loads').selectAll().executeTakeFirst()
           : undefined;
-      if (json === true) return print({ state, ...mark });
+      const rows = state === 'empty' ? 0 : await countRatings(source);
+      if (json === true) return print({ state, ...mark, rows });
       console.log(
         mark === undefined
-          ? `the source is ${state}`
-          : `${mark.source}: ${mark.ratings.toLocaleString('en')} ratings of ${mark.movies.toLocaleString('en')} movies, loaded ${mark.loaded_at.toISOString()}`,
+          ? `the source is ${state}: ${rows.toLocaleString('en')} ratings`
+          : `${mark.source}: ${mark.ratings.toLocaleString('en')} ratings of ${mark.movies.toLocaleString('en')} movies, loaded ${mark.loaded_at.toISOString()}; now ${rows.toLocaleString('en')} ratings`,
       );
     }),
   );
+
+async function countRatings({ db }: Connection): Promise<number> {
+  const { rows } = await db
+    .selectFrom('movielens.ratings')
+    .select(({ fn }) => fn.countAll<number>().as('rows'))
+    .executeTakeFirstOrThrow();
+  return rows;
+}
 
 async function report(
   source: Connection,
