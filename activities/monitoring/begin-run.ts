@@ -58,41 +58,9 @@ export async function beginRun(
   const hash = settingsHash(settings);
   assertHasCome(input);
   await assertMeant(connection, input.database);
-  const live = await connection.db
-    .selectFrom('pipeline.runs')
-    .select(['run', 'as_of', 'workflow_id', 'execution_id', 'settings_hash', 'namespace_id', 'started_at'])
-    .where('status', '=', 'running')
-    .executeTakeFirst();
-
   const namespaceId = await temporal.namespaceId();
-  if (live !== undefined && live.execution_id !== input.executionId) {
-    const elsewhere = live.namespace_id !== namespaceId;
-    if (elsewhere && Date.now() - live.started_at.getTime() < ELSEWHERE_MILLISECONDS) {
-      throw anotherIsLive(
-        `as-of ${input.asOf} waits: run ${live.run} (workflow ${live.workflow_id}) is live in another Temporal namespace, ${live.namespace_id}; see the runbook, "Two Temporal servers"`,
-        BUSY_RETRY_DELAY,
-      );
-    }
-    if (
-      !elsewhere &&
-      (await temporal.isOpen({ workflowId: live.workflow_id, executionId: live.execution_id }))
-    ) {
-      if (live.as_of.getTime() === new Date(input.asOf).getTime()) {
-        assertSameSettings(input, { ...live, status: 'running' }, hash);
-        return { ...nothingToDo, run: live.run, known: await loadOutcome(connection.db, live.run) };
-      }
-      throw anotherIsLive(
-        `as-of ${input.asOf} waits: run ${live.run} (workflow ${live.workflow_id}) is live, and one run at a time writes the snapshot`,
-        BUSY_RETRY_DELAY,
-      );
-    }
-    await closeRun(connection, live.run, {
-      status: 'failed',
-      type: 'Terminated',
-      failedStage: null,
-      reason: `workflow ${live.workflow_id} was closed without ending its run: terminated or timed out`,
-    });
-  }
+  const underWay = await meetLiveRun(connection, { ...temporal, id: namespaceId }, input, hash);
+  if (underWay !== null) return { ...nothingToDo, run: underWay.run, known: underWay };
 
   const begun = await transaction(connection, async ({ db }) => {
     const asOf = new Date(input.asOf);
@@ -119,6 +87,47 @@ export async function beginRun(
   });
   if (begun.known === null) await dropLeftovers(connection, begun.run);
   return begun;
+}
+
+/**
+ * Deals with the run that is live, if it is another workflow's.
+ * @returns what is known of it where it is that of the as-of; null where nothing is in the way any more
+ * @throws AnotherRunIsLive where it has to be waited for, RunConflict where it has other settings
+ */
+async function meetLiveRun(
+  connection: Connection,
+  temporal: Pick<OwnTemporal, 'isOpen'> & { id: string },
+  input: BeginRunInput,
+  hash: string,
+): Promise<RunOutcome | null> {
+  const live = await connection.db
+    .selectFrom('pipeline.runs')
+    .select(['run', 'as_of', 'workflow_id', 'execution_id', 'settings_hash', 'namespace_id', 'started_at'])
+    .where('status', '=', 'running')
+    .executeTakeFirst();
+  if (live === undefined || live.execution_id === input.executionId) return null;
+  const { run, workflow_id: workflowId, execution_id: executionId, namespace_id: itsNamespace } = live;
+  const wait = (why: string) =>
+    anotherIsLive(
+      `as-of ${input.asOf} waits: run ${run} (workflow ${workflowId}) is live${why}`,
+      BUSY_RETRY_DELAY,
+    );
+  if (itsNamespace !== temporal.id) {
+    if (Date.now() - live.started_at.getTime() < ELSEWHERE_MILLISECONDS)
+      throw wait(` in another Temporal namespace, ${itsNamespace}; see the runbook, "Two Temporal servers"`);
+  } else if (await temporal.isOpen({ workflowId, executionId })) {
+    if (live.as_of.getTime() !== new Date(input.asOf).getTime())
+      throw wait(', and one run at a time writes the snapshot');
+    assertSameSettings(input, { ...live, status: 'running' }, hash);
+    return loadOutcome(connection.db, run);
+  }
+  await closeRun(connection, run, {
+    status: 'failed',
+    type: 'Terminated',
+    failedStage: null,
+    reason: `workflow ${workflowId} was closed without ending its run: terminated or timed out`,
+  });
+  return null;
 }
 
 /** Clocks of several machines differ by less. */
