@@ -78,7 +78,7 @@ test('a URL is shown without its password', () => {
 const aborted = (milliseconds: number): AbortSignal => AbortSignal.timeout(milliseconds);
 const sleepers = async (): Promise<number> => {
   const { rows } = await database.pool.query<{ rows: number }>(
-    `select count(*) as rows from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'`,
+    `select count(*) as rows from pg_stat_activity where datname = current_database() and query = 'select pg_sleep(60)' and state = 'active'`,
   );
   return rows[0].rows;
 };

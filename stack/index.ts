@@ -3,13 +3,10 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import getPort from 'get-port';
 import { assertAnswers } from '../database/connect.ts';
-import { type Keeper, startKeeper } from './keeper-client.ts';
-import { STATE_DIRECTORY, chooseStateDirectory, findPostgres, postgresUser } from './places.ts';
-import { awaitPostgres, initialise, postgresService } from './postgres.ts';
+import { bringUp } from './bring-up.ts';
+import { STATE_DIRECTORY, chooseStateDirectory, postgresUser } from './places.ts';
 import {
-  type StackState,
   assertSamePair,
   isKept,
   markUse,
@@ -21,8 +18,7 @@ import {
   withStartLock,
   writeState,
 } from './state.ts';
-import { NAMESPACE, awaitTemporal, checkTemporal, temporalService } from './temporal.ts';
-import { findTemporal } from './temporal-cli.ts';
+import { NAMESPACE, checkTemporal } from './temporal.ts';
 import { stateDirectories } from './reset.ts';
 
 export { removeState } from './reset.ts';
@@ -122,37 +118,25 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       };
     }
     await stopLeftovers(stateDirectory, log);
-    const keeper = startKeeper(logDirectory);
-    const state: StackState = {
-      keeper: keeper.pid,
-      services: [],
-      databaseUrl: null,
-      temporalAddress: null,
-      uiUrl: null,
-      pair: '',
-    };
+    const { keeper, state } = await bringUp(wants, {
+      stateDirectory,
+      logDirectory,
+      user,
+      ephemeral,
+      env,
+      log,
+    });
+    state.pair = pairOf(
+      named.databaseUrl ?? state.databaseUrl,
+      named.temporalAddress ?? state.temporalAddress,
+    );
+    writeState(stateDirectory, state);
     let stopping: Promise<void> | null = null;
     const shutDown = async (): Promise<void> => {
       await keeper.stop();
       removeStateFile(stateDirectory);
       if (ephemeral) rmSync(stateDirectory, { recursive: true, force: true });
     };
-    try {
-      await Promise.all([
-        wants.postgres
-          ? bringUpPostgres(keeper, state, { stateDirectory, logDirectory, user, ephemeral })
-          : null,
-        wants.temporal ? bringUpTemporal(keeper, state, { stateDirectory, logDirectory, env, log }) : null,
-      ]);
-      state.pair = pairOf(
-        named.databaseUrl ?? state.databaseUrl,
-        named.temporalAddress ?? state.temporalAddress,
-      );
-      writeState(stateDirectory, state);
-    } catch (error) {
-      await shutDown();
-      throw error;
-    }
     return {
       ...base,
       databaseUrl: named.databaseUrl ?? state.databaseUrl,
@@ -165,49 +149,6 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       stop: () => (stopping ??= withStartLock(stateDirectory, shutDown)),
     };
   });
-}
-
-async function bringUpPostgres(
-  keeper: Keeper,
-  state: StackState,
-  options: {
-    stateDirectory: string;
-    logDirectory: string;
-    user: ReturnType<typeof postgresUser>;
-    ephemeral: boolean;
-  },
-): Promise<void> {
-  const { stateDirectory, user } = options;
-  const directory = join(stateDirectory, 'postgres');
-  const binaries = await findPostgres(stateDirectory, user);
-  initialise(directory, binaries, user);
-  const port = await getPort({ port: 5432, host: '127.0.0.1' });
-  const pid = await keeper.start(postgresService({ ...options, directory, binaries, port }));
-  state.services.push({ name: 'postgres', pid });
-  writeState(stateDirectory, state);
-  state.databaseUrl = await awaitPostgres(port, keeper.lost);
-}
-
-async function bringUpTemporal(
-  keeper: Keeper,
-  state: StackState,
-  options: {
-    stateDirectory: string;
-    logDirectory: string;
-    env: NodeJS.ProcessEnv;
-    log: (line: string) => void;
-  },
-): Promise<void> {
-  const { stateDirectory, env, log } = options;
-  const command = await findTemporal(env, log);
-  const port = await getPort({ port: 7233, host: '127.0.0.1' });
-  const uiPort = await getPort({ port: 8233, host: '127.0.0.1' });
-  const pid = await keeper.start(temporalService({ ...options, command, port, uiPort }));
-  state.services.push({ name: 'temporal', pid });
-  writeState(stateDirectory, state);
-  await awaitTemporal(`127.0.0.1:${port}`, keeper.lost);
-  state.temporalAddress = `127.0.0.1:${port}`;
-  state.uiUrl = `http://127.0.0.1:${uiPort}`;
 }
 
 /**

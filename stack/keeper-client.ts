@@ -8,6 +8,11 @@ import { stopProcess } from './processes.ts';
 
 const KEEPER = fileURLToPath(new URL('./keeper.ts', import.meta.url));
 
+/** A server that we started has ended by itself. */
+export class ServerEndedError extends Error {
+  override name = 'ServerEndedError';
+}
+
 export interface Keeper {
   pid: number;
   /** Starts a service and returns its process id. */
@@ -31,7 +36,7 @@ export function startKeeper(logDirectory: string): Keeper {
   child.on('message', (message: KeeperMessage) => {
     if (message.kind !== 'ended') return;
     const logFile = services.get(message.name)?.service.logFile;
-    lose(new Error(`${message.name} ended by itself with ${message.how}; its log is ${logFile}`));
+    lose(new ServerEndedError(`${message.name} ended by itself with ${message.how}; its log is ${logFile}`));
   });
   const exited = once(child, 'exit').then(async () => {
     if (stopping) return;

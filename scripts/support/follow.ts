@@ -59,12 +59,13 @@ interface Display {
   done(): void;
 }
 
-const MARKS = { running: pc.yellow('…'), done: pc.green('✓'), failed: pc.red('✗') };
+type Colors = ReturnType<typeof pc.createColors>;
 
-function line({ stage, state, rows, seconds, note }: StageLine): string {
+function line({ stage, state, rows, seconds, note }: StageLine, { yellow, green, red, dim }: Colors): string {
+  const marks = { running: yellow('…'), done: green('✓'), failed: red('✗') };
   const count = rows === null ? '' : rows.toLocaleString('en');
   const time = seconds === null ? '' : `${seconds.toFixed(1)} s`;
-  return `${MARKS[state]} ${stage.padEnd(16)} ${count.padStart(12)} ${time.padStart(8)}  ${pc.dim(note ?? '')}`.trimEnd();
+  return `${marks[state]} ${stage.padEnd(16)} ${count.padStart(12)} ${time.padStart(8)}  ${dim(note ?? '')}`.trimEnd();
 }
 
 function createTable(stream: NodeJS.WriteStream): Display {
@@ -73,9 +74,11 @@ function createTable(stream: NodeJS.WriteStream): Display {
     update: ({ run, asOf, stages, troubles, seconds }) => {
       const head = run === null ? 'waiting for a place in the ledger' : `run ${run}, as-of ${asOf}`;
       draw(
-        [`${pc.bold(head)}  ${seconds.toFixed(0)} s`, ...stages.map(line), ...troubles.map(pc.yellow)].join(
-          '\n',
-        ),
+        [
+          `${pc.bold(head)}  ${seconds.toFixed(0)} s`,
+          ...stages.map((one) => line(one, pc)),
+          ...troubles.map(pc.yellow),
+        ].join('\n'),
       );
     },
     done: () => draw.done(),
@@ -83,6 +86,8 @@ function createTable(stream: NodeJS.WriteStream): Display {
 }
 
 function createLines(stream: NodeJS.WriteStream): Display {
+  // In CI too, where colours would be on by default.
+  const plain = pc.createColors(false);
   const told = new Set<string>();
   const tell = (text: string): void => {
     if (told.has(text)) return;
@@ -92,7 +97,7 @@ function createLines(stream: NodeJS.WriteStream): Display {
   return {
     update: ({ run, asOf, stages, troubles }) => {
       if (run !== null) tell(`run ${run}, as-of ${asOf}`);
-      for (const stage of stages) if (stage.state !== 'running') tell(line(stage));
+      for (const stage of stages) if (stage.state !== 'running') tell(line(stage, plain));
       troubles.forEach(tell);
     },
     done: () => undefined,

@@ -20,14 +20,15 @@ export function runUrl(servers: Servers, workflowId: string, runId: string): str
 /** Prints what a night came to: the decision, its numbers, one user's list, and where to look further. */
 export async function showNight(night: FoundNight, databaseUrl: string, stackEnds: boolean): Promise<void> {
   const say = (line = ''): void => void process.stdout.write(`${line}\n`);
+  const { green, red, yellow } = pc.createColors(process.stdout.isTTY);
   say();
-  say(`${night.status === 'success' ? pc.green('success') : pc.red(night.status)}: ${night.reason}`);
+  say(`${night.status === 'success' ? green('success') : red(night.status)}: ${night.reason}`);
   say(
     night.rmse === null
       ? `run ${night.run}, as-of ${night.as_of}: it came to no metrics`
       : `run ${night.run}, as-of ${night.as_of}: RMSE ${metric(night.rmse)}, MAE ${metric(night.mae)}, Precision@10 ${metric(night.precision_at_10)} on the holdout`,
   );
-  for (const alert of night.alerts) say(pc.yellow(`alert: ${alert}`));
+  for (const alert of night.alerts) say(yellow(`alert: ${alert}`));
   if (night.published) {
     say(`published: ${night.model_version ?? ''}`);
     await showOneUser(databaseUrl, say);
