@@ -12,7 +12,7 @@ const ARROWS = {
   database: {},
   temporal: { values: ['config', 'workflows'] },
   data: { values: ['config', 'database', 'recommender'] },
-  stack: { values: ['config', 'database'] },
+  stack: { values: ['config', 'database', 'temporal'] },
   activities: { values: ['config', 'database', 'recommender'] },
   workflows: { types: ['activities', 'config'] },
   worker: { values: ['activities', 'config', 'database', 'temporal', 'workflows'] },

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
-import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { connectTemporal, temporalTarget } from '../temporal/connect.ts';
 import type { Service } from './keeper-protocol.ts';
 
 export const NAMESPACE = 'default';
@@ -67,10 +67,10 @@ async function firstConnection(address: string, deadline: number): Promise<Conne
 
 /** Fails fast where a named server does not answer; with the TLS and the key that the environment names too. */
 export async function checkTemporal(address: string, env: NodeJS.ProcessEnv): Promise<void> {
-  const set = Object.entries(env).filter((entry): entry is [string, string] => Boolean(entry[1]));
-  const { connectionOptions } = loadClientConnectConfig({ overrideEnvVars: Object.fromEntries(set) });
+  const { connectionOptions, namespace } = temporalTarget(env);
   try {
-    await (await Connection.connect({ ...connectionOptions, address, connectTimeout: '5s' })).close();
+    const target = { connectionOptions: { ...connectionOptions, address }, namespace };
+    await (await connectTemporal(target)).close();
   } catch (cause) {
     throw new Error(`TEMPORAL_ADDRESS names ${address}, where no Temporal server answers`, { cause });
   }
