@@ -8,13 +8,20 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { type ProfileName, profiles } from './profiles.ts';
 
-export const alsConfigurationSchema = z.strictObject({
-  family: z.literal('als'),
+const factorization = {
   rank: z.int().min(1).max(256),
   iterations: z.int().min(1).max(100),
   regularization: z.number().positive(),
   seed: z.int(),
-});
+  tolerance: z.number().positive().optional(),
+};
+
+/** A trained family and its hyper-parameters; `recommender/configuration.ts` says what they mean. */
+export const modelConfigurationSchema = z.discriminatedUnion('family', [
+  z.strictObject({ family: z.literal('als'), ...factorization }),
+  z.strictObject({ family: z.literal('als-biased'), ...factorization }),
+  z.strictObject({ family: z.literal('als-implicit'), ...factorization, alpha: z.number().positive() }),
+]);
 
 export const settingsSchema = z.strictObject({
   /** Evaluation on the stable holdout. */
@@ -24,9 +31,13 @@ export const settingsSchema = z.strictObject({
   }),
   /** Configurations that challenge the champion tonight; the first two are the A/B test. */
   challengers: z
-    .array(alsConfigurationSchema)
+    .array(modelConfigurationSchema)
     .min(2)
     .max(4)
+    .refine(
+      (all) => all.every(({ family }) => family !== 'als-implicit'),
+      'expected families that predict ratings, because selection goes by RMSE: als or als-biased',
+    )
     .refine(
       (all) => new Set(all.map((one) => JSON.stringify(one))).size === all.length,
       'expected configurations that differ',
@@ -74,7 +85,7 @@ export const settingsSchema = z.strictObject({
 });
 
 export type Settings = z.infer<typeof settingsSchema>;
-export type AlsConfiguration = z.infer<typeof alsConfigurationSchema>;
+export type ModelConfiguration = z.infer<typeof modelConfigurationSchema>;
 
 /** A problem with what a person typed: one clear line, exit code 2, nothing changed. */
 export class UsageError extends Error {

@@ -3,8 +3,16 @@
 export { abGroup, crc32OfText, splitRatings } from './split.ts';
 export { pairedRmseBootstrap } from './bootstrap.ts';
 export type { BootstrapResult, PairedErrors } from './bootstrap.ts';
-export { configurationKey } from './configuration.ts';
-export type { AlsConfiguration, Configuration, PopularConfiguration } from './configuration.ts';
+export { configurationKey, predictsRatings } from './configuration.ts';
+export type {
+  AlsConfiguration,
+  BiasedAlsConfiguration,
+  Configuration,
+  FactorizationConfiguration,
+  Family,
+  ImplicitAlsConfiguration,
+  PopularConfiguration,
+} from './configuration.ts';
 export { evaluateModel } from './metrics.ts';
 export type { Evaluation, UserValues } from './metrics.ts';
 export { buildRatingMatrix } from './ratings.ts';

@@ -46,7 +46,7 @@ export async function trainModel(
   const model =
     configuration.family === 'popular'
       ? popularModel(matrix, configuration)
-      : await trainAls(matrix, configuration, options);
+      : await trainAls(matrix, configuration as AlsConfiguration, options);
   for (const factors of [model.userFactors, model.itemFactors]) {
     if (!factors.every(Number.isFinite)) {
       throw new UnusableModelError(`training of ${configuration.family} gave a factor that is not finite`);

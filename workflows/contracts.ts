@@ -1,6 +1,6 @@
 /** What callers and workflows agree on: task queues, inputs, results, queries. */
 
-import type { AlsConfiguration } from '../config/settings.ts';
+import type { ModelConfiguration } from '../config/settings.ts';
 import type { RunOutcome } from '../activities/monitoring/outcome.ts';
 
 /**
@@ -30,7 +30,7 @@ export interface RunRequest {
 
 /** An A/B test on the snapshot of a run; the first two arms are A and B. */
 export interface AbTestRequest extends RunRequest {
-  arms: AlsConfiguration[];
+  arms: ModelConfiguration[];
 }
 
 export type StageState = 'running' | 'done' | 'failed';

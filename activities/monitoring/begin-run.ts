@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ApplicationFailure } from '@temporalio/common';
-import { type AlsConfiguration, type Settings, settingsHash } from '../../config/settings.ts';
+import { type ModelConfiguration, type Settings, settingsHash } from '../../config/settings.ts';
 import type { Connection, Db } from '../../database/connect.ts';
 import { transaction } from '../../database/session.ts';
 import type { RunStatus } from '../../database/types/index.ts';
@@ -25,9 +25,9 @@ export interface BegunRun {
   run: number;
   /** Set where the as-of has its run already: what it came to, or that it is live. */
   known: RunOutcome | null;
-  challengers: AlsConfiguration[];
+  challengers: ModelConfiguration[];
   /** The configuration that serves, where it is not among the challengers: one or none. */
-  champion: AlsConfiguration[];
+  champion: ModelConfiguration[];
 }
 
 /** The Temporal service that runs us. */
@@ -189,10 +189,10 @@ async function insertRun(
   return inserted?.run ?? null;
 }
 
-async function championBeside(db: Db, settings: Settings): Promise<AlsConfiguration[]> {
+async function championBeside(db: Db, settings: Settings): Promise<ModelConfiguration[]> {
   const champion = await servingChampion(db);
   if (champion === null) return [];
   const configuration = champion.parameters;
-  const same = (other: AlsConfiguration): boolean => isDeepStrictEqual(other, configuration);
+  const same = (other: ModelConfiguration): boolean => isDeepStrictEqual(other, configuration);
   return settings.challengers.some(same) ? [] : [configuration];
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { AlsConfiguration } from '../../config/settings.ts';
+import type { ModelConfiguration } from '../../config/settings.ts';
 import type { Connection, Db } from '../../database/connect.ts';
 import { configurationKey } from '../../recommender/index.ts';
 import { type RunReference, loadRun } from '../support/run.ts';
@@ -9,7 +9,7 @@ import { BROKEN_SAMPLE_RATIO, sampleRatioPValue } from './sample-ratio.ts';
 
 export interface CompareArmsInput extends RunReference {
   /** The first two are A and B. */
-  arms: AlsConfiguration[];
+  arms: ModelConfiguration[];
 }
 
 export interface ArmsResult extends StageResult {

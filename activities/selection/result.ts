@@ -1,4 +1,4 @@
-import type { AlsConfiguration } from '../../config/settings.ts';
+import type { ModelConfiguration } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
 import type { Promotions } from '../../database/types/index.ts';
 import type { StageResult } from '../support/stage.ts';
@@ -13,7 +13,7 @@ export interface SelectionResult extends StageResult {
   serve: boolean;
   /** The configuration decided for. */
   configuration: string;
-  parameters: AlsConfiguration;
+  parameters: ModelConfiguration;
   modelVersion: string;
   /** The champion so far. */
   from: string | null;

@@ -1,4 +1,4 @@
-import type { AlsConfiguration } from '../../config/settings.ts';
+import type { ModelConfiguration } from '../../config/settings.ts';
 import type { Connection, Db } from '../../database/connect.ts';
 import { configurationKey } from '../../recommender/index.ts';
 import { raiseAlert } from '../monitoring/alerts.ts';
@@ -64,7 +64,7 @@ export function selectModel(
 
 interface Candidate {
   configuration: string;
-  parameters: AlsConfiguration;
+  parameters: ModelConfiguration;
   rmse: number;
 }
 
@@ -77,7 +77,7 @@ async function evaluatedRmse(db: Db, run: number): Promise<Map<string, number | 
   return new Map(rows.map(({ configuration, rmse }) => [configuration, rmse]));
 }
 
-function candidate(parameters: AlsConfiguration, rmse: Map<string, number | null>, run: number): Candidate {
+function candidate(parameters: ModelConfiguration, rmse: Map<string, number | null>, run: number): Candidate {
   const configuration = configurationKey(parameters);
   const measured = rmse.get(configuration);
   if (typeof measured !== 'number' || !Number.isFinite(measured)) {
