@@ -5,18 +5,19 @@ FROM node:24-bookworm-slim AS base
 WORKDIR /app
 COPY package.json package-lock.json ./
 
-# Bundles the workflows with the same versions as the worker has; the compiler that this takes stays here. Install
-# scripts are left out: they fetch a Node of the version that a clone wants, and the image has its own.
+# Bundles the workflows with the same versions as the worker has and builds the engine's kernel; the compilers that this
+# takes stay here. Install scripts are left out: they fetch a Node of the version that a clone wants, and the image has
+# its own.
 FROM base AS bundle
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
-RUN node worker/bundle.ts
+RUN node scripts/build-kernel.mjs && node worker/bundle.ts
 
 # Without the optional packages too: the compiler's, and the PostgreSQL of a machine that has none.
 FROM base AS worker
 RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund && npm cache clean --force
 COPY . .
-COPY --from=bundle /app/build/workflow-bundle.js build/workflow-bundle.js
+COPY --from=bundle /app/build/workflow-bundle.js /app/build/kernel.wasm build/
 # What ledger and models say computed them; the package's version where it is not given.
 ARG NIGHTJAR_CODE_VERSION=
 ENV NODE_ENV=production \

@@ -39,7 +39,8 @@ const arrows = Object.entries(ARROWS).map(([folder, { values = [], types = [] }]
 }));
 
 export default defineConfig(
-  { ignores: ['node_modules/', '.nightjar/', 'build/'] },
+  // AssemblyScript, which its own compiler checks.
+  { ignores: ['node_modules/', '.nightjar/', 'build/', 'recommender/kernel/'] },
   eslint.configs.recommended,
   {
     files: ['**/*.ts'],

@@ -5,8 +5,6 @@
 
 import type { Readable } from 'node:stream';
 
-export type FixedType = 'int4' | 'float4';
-
 const SIGNATURE_BYTES = 11;
 /** Signature, flags and the length of an extension that no server sends. */
 const HEADER_BYTES = SIGNATURE_BYTES + 8;
@@ -24,7 +22,7 @@ async function eachTuple(
   stream: Readable,
   fields: number,
   tupleBytes: number,
-  onTuple: (bytes: Buffer, at: number, row: number) => void,
+  onTuple: (bytes: DataView, at: number, row: number) => void,
 ): Promise<number> {
   let row = 0;
   let rest: Buffer = Buffer.alloc(0);
@@ -40,10 +38,11 @@ async function eachTuple(
       at = HEADER_BYTES;
       headerSeen = true;
     }
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     while (at + tupleBytes <= bytes.length) {
-      if (bytes.readInt16BE(at) !== fields)
+      if (view.getInt16(at) !== fields)
         throw new Error('binary COPY: a tuple of another layout than expected');
-      onTuple(bytes, at + 2, row++);
+      onTuple(view, at + 2, row++);
       at += tupleBytes;
     }
     rest = bytes.subarray(at);
@@ -52,31 +51,31 @@ async function eachTuple(
   return row;
 }
 
+/** Columns that several COPYs may fill side by side, each row in the next free place. */
+export interface FixedColumns {
+  columns: readonly (Int32Array | Float32Array)[];
+  /** Rows that are filled. */
+  filled: number;
+}
+
 /**
- * Reads `rows` rows of 4-byte columns, none null, from a binary COPY.
- * @throws where the stream holds another number of rows or another layout
+ * Reads rows of 4-byte columns (integer, real), none null, from a binary COPY into `target`.
+ * @throws where there are more rows than places, or they have another layout
  */
-export async function readFixedColumns(
-  stream: Readable,
-  types: readonly FixedType[],
-  rows: number,
-): Promise<(Int32Array | Float32Array)[]> {
-  // Over shared memory: whoever hands them to a thread copies nothing.
-  const columns = types.map((type) => {
-    const memory = new SharedArrayBuffer(rows * 4);
-    return type === 'int4' ? new Int32Array(memory) : new Float32Array(memory);
-  });
-  const found = await eachTuple(stream, types.length, 2 + types.length * 8, (bytes, at, row) => {
-    for (let column = 0; column < types.length; column++) {
-      const field = at + column * 8;
-      if (bytes.readInt32BE(field) !== 4)
-        throw new Error('binary COPY: a null or a column that is not 4 bytes');
-      columns[column][row] =
-        types[column] === 'int4' ? bytes.readInt32BE(field + 4) : bytes.readFloatBE(field + 4);
+export async function readFixedColumns(stream: Readable, target: FixedColumns): Promise<void> {
+  const { columns } = target;
+  const places = columns[0].length;
+  const tupleBytes = 2 + columns.length * 8;
+  await eachTuple(stream, columns.length, tupleBytes, (bytes, at) => {
+    if (target.filled === places) throw new Error(`binary COPY: more than the ${places} rows that were expected`);
+    const row = target.filled++;
+    for (let column = 0, field = at; column < columns.length; column++, field += 8) {
+      if (bytes.getInt32(field) !== 4) throw new Error('binary COPY: a null or a column that is not 4 bytes');
+      const values = columns[column];
+      values[row] =
+        values instanceof Int32Array ? bytes.getInt32(field + 4) : bytes.getFloat32(field + 4);
     }
   });
-  if (found !== rows) throw new Error(`binary COPY: ${found} rows came, ${rows} were expected`);
-  return columns;
 }
 
 /**
@@ -95,11 +94,11 @@ export async function readFactorRows(
       ids = grown(ids, Int32Array);
       factors = grown(factors, Float32Array);
     }
-    if (bytes.readInt32BE(at + 8) !== arrayBytes)
+    if (bytes.getInt32(at + 8) !== arrayBytes)
       throw new Error(`factors of another length than the rank ${rank}`);
-    ids[row] = bytes.readInt32BE(at + 4);
+    ids[row] = bytes.getInt32(at + 4);
     for (let i = 0, from = at + 12 + ARRAY_HEADER_BYTES + 4; i < rank; i++, from += 8) {
-      factors[row * rank + i] = bytes.readFloatBE(from);
+      factors[row * rank + i] = bytes.getFloat32(from);
     }
   });
   return { ids: ids.slice(0, rows), factors: factors.slice(0, rows * rank) };

@@ -1,77 +1,230 @@
-/** Alternating least squares with weighted-lambda regularisation, on the threads. */
+/** Alternating least squares on the threads: half-steps in chunks, one iteration after the other. */
 
+import type { FactorizationConfiguration } from './configuration.ts';
+import { exportFactors } from './export-factors.ts';
 import type { RatingMatrix, SparseRows } from './ratings.ts';
+import { type StartFactors, fillStart } from './start.ts';
+import { CheckpointKeeper, type TrainingCheckpoint, restoreFactors } from './training-checkpoint.ts';
+import { type Kernel, instantiate, writeFields } from './threads/kernel.ts';
 import type { ThreadContext } from './threads/protocol.ts';
-import { balancedChunks, barrier, nextChunk } from './threads/sharing.ts';
+import { CHUNKS, balancedChunks, barrier, nextChunk, shareFlag } from './threads/sharing.ts';
+
+/** The matrix as a thread sees it. */
+export type MatrixParts = Pick<
+  RatingMatrix,
+  'userIds' | 'itemIds' | 'byUser' | 'byItem' | 'scale' | 'mean'
+>;
+
+/** The layout of factors in the engine's memory. */
+export interface Layout {
+  /** Unknowns of a row: the rank, and its bias where the family has them. */
+  width: number;
+  /** Floats a row takes: a multiple of four. */
+  stride: number;
+  /** Ratings that the kernel gathers at a time. */
+  block: number;
+}
 
 export interface AlsTask {
-  matrix: RatingMatrix;
-  rank: number;
-  /** Iterations that are done already; the items' factors are those after the last of them. */
-  done: number;
-  iterations: number;
-  regularization: number;
-  /** Milliseconds between checkpoints; null for none. */
-  checkpointEvery: number | null;
-  /** Row-major factors over shared memory; the items' hold the start. */
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  matrix: MatrixParts;
+  configuration: FactorizationConfiguration;
+  layout: Layout;
   userFactors: Float32Array;
   itemFactors: Float32Array;
-  /** Per item, its part of the objective; over shared memory. */
-  objective: Float64Array;
+  /** A row's part of the objective: of a user its penalty, of an item its loss too. */
+  userObjective: Float64Array;
+  itemObjective: Float64Array;
+  /** Of implicit feedback: the Gram matrix of the fixed side, and those of its blocks of rows. */
+  gram: Float32Array | null;
+  blockGrams: Float32Array | null;
+  /** 1 for each chunk of the present half-step that is done. */
+  doneChunks: Uint8Array;
+  /** Byte offset of each thread's own memory. */
+  scratch: number[];
+  start: StartFactors | null;
+  resume: TrainingCheckpoint | null;
+  /** Milliseconds after which a checkpoint is due at the end of an iteration; null for none. */
+  checkpointEvery: number | null;
 }
 
 export interface AlsIteration {
   iteration: number;
   /** Squared error plus penalty after the iteration: what the iterations minimise. */
   objective: number;
-  /** The items' factors, where a checkpoint is due: all that the next iteration starts from. */
-  checkpoint: Float32Array | null;
 }
 
-/** Fine enough to balance threads at the end of a side, coarse enough that the counter costs nothing. */
-const CHUNKS = 512;
+/** What a training tells on its way. */
+export type AlsProgress = { iteration: AlsIteration } | { checkpoint: TrainingCheckpoint };
+
+export interface TrainedFactors {
+  userFactors: Float32Array;
+  itemFactors: Float32Array;
+  /** Whether all of them are finite. */
+  finite: boolean;
+}
+
+/** Rows of the fixed side whose Gram matrix is summed by one thread: the sum's order is that of the blocks. */
+export const ROWS_PER_GRAM = 2048;
+
+/** Bytes that a thread's two descriptions of a half-step take at the head of its scratch. */
+export const SIDE_BYTES = 128;
+
+/** The kernel's names for families. */
+const FAMILY_NUMBERS = { als: 0, 'als-biased': 1, 'als-implicit': 2 } as const;
+
+interface Side {
+  rows: SparseRows;
+  chunks: Uint32Array;
+  fixed: Float32Array;
+  solved: Float32Array;
+  objective: Float64Array;
+  /** Where the kernel finds all this. */
+  task: number;
+}
 
 /**
- * One thread's part of all iterations. Each row is solved by exactly one thread from the other side's factors
- * alone, so the bits do not depend on how many threads there are.
+ * One thread's part of a training. Each row is solved by exactly one thread from the other side's factors alone, so
+ * the bits do not depend on how many threads there are. The first thread gives the factors.
  */
-export function solveAls(task: AlsTask, context: ThreadContext): void {
-  const { matrix, rank, iterations, userFactors, itemFactors } = task;
-  const userChunks = balancedChunks(matrix.byUser.starts, CHUNKS);
-  const itemChunks = balancedChunks(matrix.byItem.starts, CHUNKS);
-  const solver = createSolver(rank, task.regularization);
-  const solveSide = (
-    rows: SparseRows,
-    chunks: Uint32Array,
-    fixed: Float32Array,
-    solved: Float32Array,
-    objective?: Float64Array,
-  ): void => {
-    for (let chunk = nextChunk(context, CHUNKS); chunk >= 0; chunk = nextChunk(context, CHUNKS)) {
-      for (let row = chunks[chunk]; row < chunks[chunk + 1]; row++) {
-        const part = solver(rows, row, fixed, solved);
-        if (objective !== undefined) objective[row] = part;
-      }
-    }
+export function solveAls(task: AlsTask, context: ThreadContext): TrainedFactors | null {
+  const kernel = instantiate(task.module, task.memory);
+  const { matrix, configuration, userFactors, itemFactors } = task;
+  const scratch = task.scratch[context.thread];
+  const users = describeSide(task, matrix.byUser, scratch, false);
+  const items = describeSide(task, matrix.byItem, scratch + SIDE_BYTES, true);
+  const work = scratch + 2 * SIDE_BYTES;
+  const isFirst = context.thread === 0;
+  let done = { halfStep: 0, rows: matrix.itemIds.length };
+  let objective: number | null = null;
+  // Also where a training goes on: a checkpoint of the first half-step does not hold what it was solved against.
+  if (isFirst) fillStart(task);
+  if (task.resume !== null) {
+    if (isFirst) restoreFactors(task, task.resume);
+    done = reached(task.resume, task.layout.stride);
+    objective = task.resume.objective;
+  }
+  const keeper =
+    isFirst && task.checkpointEvery !== null
+      ? new CheckpointKeeper(task, task.checkpointEvery, done, (checkpoint) =>
+          context.progress({ checkpoint } satisfies AlsProgress),
+        )
+      : null;
+  barrier(context);
+
+  const finished = done.rows === (done.halfStep % 2 === 1 ? users : items).chunks.at(-1);
+  for (let step = finished ? done.halfStep + 1 : done.halfStep; step <= 2 * configuration.iterations; step++) {
+    const side = step % 2 === 1 ? users : items;
+    if (task.gram !== null) gramOfFixed(task, kernel, context, side.fixed, work);
+    if (isFirst) task.doneChunks.fill(0);
     barrier(context);
-  };
-  let saved = performance.now();
-  for (let iteration = task.done + 1; iteration <= iterations; iteration++) {
-    solveSide(matrix.byUser, userChunks, itemFactors, userFactors);
-    solveSide(matrix.byItem, itemChunks, userFactors, itemFactors, task.objective);
-    if (context.thread === 0) {
-      const objective = sum(task.objective) + penalty(matrix.byUser, userFactors, rank, task.regularization);
-      // After the last one there is nothing to resume.
-      const due =
-        task.checkpointEvery !== null &&
-        iteration < iterations &&
-        performance.now() - saved >= task.checkpointEvery;
-      if (due) saved = performance.now();
-      const checkpoint = due ? Float32Array.from(itemFactors) : null;
-      context.progress({ iteration, objective, checkpoint } satisfies AlsIteration);
+    const skipped = step === done.halfStep ? side.chunks.indexOf(done.rows) : 0;
+    solveSide(task, kernel, context, side, work, skipped, () =>
+      keeper?.whileSolving(step, objective, side.chunks, skipped),
+    );
+    if (step % 2 === 1) continue;
+    if (isFirst) {
+      const total = sum(task.itemObjective) + sum(task.userObjective);
+      context.progress({ iteration: { iteration: step / 2, objective: total } } satisfies AlsProgress);
+      const { tolerance } = configuration;
+      const enough =
+        tolerance !== undefined && objective !== null && objective - total < tolerance * objective;
+      shareFlag(context, enough);
+      objective = total;
+      if (!enough && step < 2 * configuration.iterations) keeper?.afterIteration(step, objective);
     }
-    // The next iteration writes the factors that the objective was read from.
+    // The next half-step writes what this was read from.
     barrier(context);
+    if (shareFlag(context)) break;
+  }
+  if (!isFirst) return null;
+  return exportFactors(configuration, task.layout, matrix.mean, userFactors, itemFactors);
+}
+
+/** How far a checkpoint reaches: its last half-step, and the rows of it that are solved. */
+function reached({ parts }: TrainingCheckpoint, stride: number): { halfStep: number; rows: number } {
+  const halfStep = Math.max(...parts.map((part) => part.halfStep));
+  const rows = Math.max(
+    ...parts
+      .filter((part) => part.halfStep === halfStep)
+      .map(({ first, factors }) => first + factors.length / stride),
+  );
+  return { halfStep, rows };
+}
+
+/** Writes down a half-step for the kernel, at a thread's own place. */
+export function describeSide(task: AlsTask, rows: SparseRows, at: number, loss: boolean): Side {
+  const { configuration, matrix, layout } = task;
+  const isItems = rows === matrix.byItem;
+  const solved = isItems ? task.itemFactors : task.userFactors;
+  const fixed = isItems ? task.userFactors : task.itemFactors;
+  const objective = isItems ? task.itemObjective : task.userObjective;
+  writeFields(task.memory, at, [
+    rows.starts.byteOffset,
+    rows.columns.byteOffset,
+    rows.values.byteOffset,
+    matrix.scale?.byteOffset ?? 0,
+    fixed.byteOffset,
+    solved.byteOffset,
+    objective.byteOffset,
+    task.gram?.byteOffset ?? 0,
+    rows.columns.BYTES_PER_ELEMENT === 4 ? 1 : 0,
+    loss ? 1 : 0,
+    FAMILY_NUMBERS[configuration.family],
+    layout.width,
+    layout.stride,
+    { float: configuration.regularization },
+    { float: matrix.mean },
+    { float: configuration.family === 'als-implicit' ? configuration.alpha : 0 },
+    layout.block,
+  ]);
+  return { rows, chunks: balancedChunks(rows.starts, layout.width), fixed, solved, objective, task: at };
+}
+
+/** One thread's share of a half-step; `afterChunk` runs between two chunks. */
+export function solveSide(
+  task: AlsTask,
+  kernel: Kernel,
+  context: ThreadContext,
+  { chunks, task: at }: Side,
+  work: number,
+  skipped: number,
+  afterChunk: () => void,
+): void {
+  for (let next = nextChunk(context, CHUNKS - skipped); next >= 0; ) {
+    const chunk = next + skipped;
+    if (chunks[chunk] < chunks[chunk + 1]) kernel.solveRows(at, chunks[chunk], chunks[chunk + 1], work);
+    Atomics.store(task.doneChunks, chunk, 1);
+    afterChunk();
+    next = nextChunk(context, CHUNKS - skipped);
+  }
+  barrier(context);
+}
+
+/** F'F of the fixed side: blocks by whichever thread, summed in their order by the first. */
+export function gramOfFixed(
+  { gram, blockGrams, layout }: AlsTask,
+  kernel: Kernel,
+  context: ThreadContext,
+  fixed: Float32Array,
+  work: number,
+): void {
+  if (gram === null || blockGrams === null) return;
+  const rows = fixed.length / layout.stride;
+  const blocks = Math.ceil(rows / ROWS_PER_GRAM);
+  for (let block = nextChunk(context, blocks); block >= 0; block = nextChunk(context, blocks)) {
+    const from = block * ROWS_PER_GRAM;
+    const to = Math.min(rows, from + ROWS_PER_GRAM);
+    const out = blockGrams.byteOffset + block * gram.byteLength;
+    kernel.gramOfRows(fixed.byteOffset, from, to, layout.stride, layout.block, out, work);
+  }
+  barrier(context);
+  if (context.thread !== 0) return;
+  for (let at = 0; at < gram.length; at++) {
+    let total = 0;
+    for (let block = 0; block < blocks; block++) total += blockGrams[block * gram.length + at];
+    gram[at] = total;
   }
 }
 
@@ -79,86 +232,4 @@ function sum(values: Float64Array): number {
   let total = 0;
   for (const value of values) total += value;
   return total;
-}
-
-function penalty(
-  { starts }: SparseRows,
-  factors: Float32Array,
-  rank: number,
-  regularization: number,
-): number {
-  let total = 0;
-  for (let row = 0; row + 1 < starts.length; row++) {
-    let norm = 0;
-    for (let at = row * rank; at < (row + 1) * rank; at++) norm += factors[at] * factors[at];
-    total += regularization * (starts[row + 1] - starts[row]) * norm;
-  }
-  return total;
-}
-
-/** Writes a row's factors and returns its part of the objective, the fixed side's penalty left out. */
-type Solver = (rows: SparseRows, row: number, fixed: Float32Array, solved: Float32Array) => number;
-
-/**
- * Solves (G + lambda n I) x = b for a row with n ratings, G and b summed over its ratings in double precision.
- * Zhou, Wilkinson, Schreiber and Pan (2008), "Large-scale Parallel Collaborative Filtering for the Netflix Prize".
- */
-function createSolver(rank: number, regularization: number): Solver {
-  const gram = new Float64Array(rank * rank);
-  const right = new Float64Array(rank);
-  const vector = new Float64Array(rank);
-  const gathered = new Float64Array(rank);
-  return (rows, row, fixed, solved) => {
-    const { starts, columns, values } = rows;
-    const count = starts[row + 1] - starts[row];
-    gram.fill(0);
-    right.fill(0);
-    let squares = 0;
-    for (let at = starts[row]; at < starts[row + 1]; at++) {
-      const offset = columns[at] * rank;
-      const value = values[at];
-      squares += value * value;
-      for (let i = 0; i < rank; i++) gathered[i] = fixed[offset + i];
-      for (let i = 0; i < rank; i++) {
-        const left = gathered[i];
-        right[i] += value * left;
-        for (let j = i, to = i * rank + i; j < rank; j++, to++) gram[to] += left * gathered[j];
-      }
-    }
-    for (let i = 0; i < rank; i++) gram[i * rank + i] += regularization * count;
-    // With A = G + lambda n I, squared error plus penalty is sum(r^2) - 2 b.x + x.A.x, and A x = b.
-    const rightBefore = vector;
-    rightBefore.set(right);
-    factorise(gram, rank);
-    solveInPlace(gram, right, rank);
-    let fitted = 0;
-    for (let i = 0; i < rank; i++) {
-      fitted += rightBefore[i] * right[i];
-      solved[row * rank + i] = right[i];
-    }
-    return squares - fitted;
-  };
-}
-
-/** Cholesky, upper factor in place: A = U^T U. The penalty keeps A positive definite. */
-function factorise(a: Float64Array, rank: number): void {
-  for (let i = 0; i < rank; i++) {
-    for (let k = 0; k < i; k++) {
-      const factor = a[k * rank + i];
-      for (let j = i; j < rank; j++) a[i * rank + j] -= factor * a[k * rank + j];
-    }
-    const inverse = 1 / Math.sqrt(a[i * rank + i]);
-    for (let j = i; j < rank; j++) a[i * rank + j] *= inverse;
-  }
-}
-
-function solveInPlace(upper: Float64Array, x: Float64Array, rank: number): void {
-  for (let i = 0; i < rank; i++) {
-    for (let k = 0; k < i; k++) x[i] -= upper[k * rank + i] * x[k];
-    x[i] /= upper[i * rank + i];
-  }
-  for (let i = rank - 1; i >= 0; i--) {
-    for (let k = i + 1; k < rank; k++) x[i] -= upper[i * rank + k] * x[k];
-    x[i] /= upper[i * rank + i];
-  }
 }

@@ -1,62 +1,56 @@
 import { createRandom } from './random.ts';
 import { runThreads } from './threads/pool.ts';
 
-/** Two models' errors on the same holdout, by user. */
-export interface PairedErrors {
-  squaredErrorsA: Float64Array;
-  squaredErrorsB: Float64Array;
-  /** Scored pairs of each user. */
+/** Two models' sums of a value on the same users, and how many values stand behind each. */
+export interface PairedValues {
+  a: Float64Array;
+  b: Float64Array;
   counts: Int32Array;
+  /** `rmse`: the values are squared errors, and the root of their mean is compared; `mean`: their mean is. */
+  statistic: 'rmse' | 'mean';
 }
 
 export interface BootstrapResult {
-  /** RMSE of A minus RMSE of B. */
+  /** Of A minus that of B. */
   difference: number;
   /** Percentile interval at 95%. */
   low: number;
   high: number;
 }
 
-export interface BootstrapTask extends PairedErrors {
+export interface BootstrapTask extends PairedValues {
   resamples: number;
   seed: number;
 }
 
 /**
- * Paired bootstrap of a difference of RMSE: users are resampled with replacement, so that what is common to both
+ * Paired bootstrap of a difference: users are resampled with replacement, so that what is common to both
  * models falls out. Deterministic for a seed. In a thread: 1,000 resamples of 160,000 users take 1.9 s.
  * Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapter 13 (percentile interval).
  */
-export async function pairedRmseBootstrap(
-  task: BootstrapTask,
-  signal?: AbortSignal,
-): Promise<BootstrapResult> {
+export async function pairedBootstrap(task: BootstrapTask, signal?: AbortSignal): Promise<BootstrapResult> {
   const [result] = await runThreads<BootstrapResult>('bootstrap', task, { threads: 1, signal });
   return result;
 }
 
-/** The work of `pairedRmseBootstrap`, on the thread. */
-export function resampleUsers({
-  squaredErrorsA,
-  squaredErrorsB,
-  counts,
-  resamples,
-  seed,
-}: BootstrapTask): BootstrapResult {
+/** The work of `pairedBootstrap`, on the thread. */
+export function resampleUsers({ a, b, counts, statistic, resamples, seed }: BootstrapTask): BootstrapResult {
+  const of = (sum: number, values: number): number =>
+    statistic === 'rmse' ? Math.sqrt(sum / values) : sum / values;
   const users = counts.length;
   const random = createRandom(seed);
   const differences = new Float64Array(resamples);
   for (let resample = 0; resample < resamples; resample++) {
-    let a = 0;
-    let b = 0;
-    let pairs = 0;
+    let sumA = 0;
+    let sumB = 0;
+    let values = 0;
     for (let draw = 0; draw < users; draw++) {
       const user = Math.floor((random() / 2 ** 32) * users);
-      a += squaredErrorsA[user];
-      b += squaredErrorsB[user];
-      pairs += counts[user];
+      sumA += a[user];
+      sumB += b[user];
+      values += counts[user];
     }
-    differences[resample] = Math.sqrt(a / pairs) - Math.sqrt(b / pairs);
+    differences[resample] = of(sumA, values) - of(sumB, values);
   }
   differences.sort();
   const total = (values: Float64Array | Int32Array): number => {
@@ -64,9 +58,9 @@ export function resampleUsers({
     for (const value of values) sum += value;
     return sum;
   };
-  const pairs = total(counts);
+  const values = total(counts);
   return {
-    difference: Math.sqrt(total(squaredErrorsA) / pairs) - Math.sqrt(total(squaredErrorsB) / pairs),
+    difference: of(total(a), values) - of(total(b), values),
     low: quantile(differences, 0.025),
     high: quantile(differences, 0.975),
   };

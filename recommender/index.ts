@@ -1,8 +1,9 @@
 /** Pure computing: typed arrays in, typed arrays out. No SQL, no Temporal, no files but its own thread code. */
 
 export { abGroup, crc32OfText, splitRatings } from './split.ts';
-export { pairedRmseBootstrap } from './bootstrap.ts';
-export type { BootstrapResult, PairedErrors } from './bootstrap.ts';
+export { checksumRatings } from './checksum.ts';
+export { pairedBootstrap } from './bootstrap.ts';
+export type { BootstrapResult, PairedValues } from './bootstrap.ts';
 export { configurationKey, predictsRatings } from './configuration.ts';
 export type {
   AlsConfiguration,
@@ -15,12 +16,17 @@ export type {
 } from './configuration.ts';
 export { evaluateModel } from './metrics.ts';
 export type { Evaluation, UserValues } from './metrics.ts';
-export { buildRatingMatrix } from './ratings.ts';
-export type { RatingMatrix, RatingTriples } from './ratings.ts';
-export { score } from './model.ts';
+export { exportedWidth } from './export-factors.ts';
+export { NotEnoughMemoryError } from './memory.ts';
+export { RatingColumns, RatingMatrix, buildRatingMatrix, ratingAt } from './ratings.ts';
+export type { RatingTriples } from './ratings.ts';
+export { foldInItems, foldInUsers } from './fold-in.ts';
+export type { FoldedRows } from './fold-in.ts';
+export { predictPairs, score } from './model.ts';
 export type { Model } from './model.ts';
 export { similarItems } from './similar.ts';
 export { recommendTopN } from './topn.ts';
 export type { RankedLists } from './ranked-lists.ts';
 export { UnusableModelError, trainModel } from './train.ts';
-export type { IterationProgress, TrainingCheckpoint } from './train.ts';
+export type { IterationProgress } from './train.ts';
+export type { CheckpointPart, TrainingCheckpoint } from './training-checkpoint.ts';

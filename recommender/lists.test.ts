@@ -1,6 +1,8 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { randomRatings } from '../test/support/ratings.ts';
 import {
   type Model,
+  type RankedLists,
   type RatingMatrix,
   buildRatingMatrix,
   recommendTopN,
@@ -13,17 +15,7 @@ import { createRandom } from './random.ts';
 const configuration = { family: 'als', rank: 3, iterations: 4, regularization: 0.1, seed: 1 } as const;
 
 async function trained(): Promise<{ ratings: RatingMatrix; model: Model }> {
-  const random = createRandom(3);
-  const rows = Array.from({ length: 40 }, (_, user) =>
-    Array.from({ length: 30 }, (_, item) => [user, item * 3, random() % 3] as const),
-  )
-    .flat()
-    .filter(([, , draw]) => draw === 0);
-  const ratings = await buildRatingMatrix({
-    users: Int32Array.from(rows, ([user]) => user),
-    items: Int32Array.from(rows, ([, item]) => item),
-    ratings: Float32Array.from(rows, () => 0.5 + (random() % 10) / 2),
-  });
+  const ratings = await buildRatingMatrix(randomRatings({ users: 40, items: 30, density: 0.33, seed: 3 }));
   return { ratings, model: await trainModel(ratings, configuration, { threads: 1 }) };
 }
 
@@ -42,32 +34,99 @@ function bruteForce(
 
 const countOf = ({ byItem }: RatingMatrix, item: number) => byItem.starts[item + 1] - byItem.starts[item];
 
-test.each([
-  { excludeRated: true, minimumRatings: 0, threads: 1 },
-  { excludeRated: true, minimumRatings: 14, threads: 3 },
-  { excludeRated: false, minimumRatings: 0, threads: 2 },
-])('the top of every list is exact: %o', async (options) => {
-  const { ratings, model } = await trained();
-  const lists = await recommendTopN(model, { n: 7, ratings, ...options });
-  expect(lists.ids).toEqual(model.userIds);
-  model.userIds.forEach((_, user) => {
-    const rated = new Set(
-      ratings.byUser.columns.subarray(ratings.byUser.starts[user], ratings.byUser.starts[user + 1]),
+/** A model of random factors; coarse ones, so that many scores are equal to the bit. */
+function randomModel(ratings: RatingMatrix, rank: number, seed: number, steps: number): Model {
+  const random = createRandom(seed);
+  const factors = (rows: number): Float32Array =>
+    Float32Array.from({ length: rows * rank }, () => Math.round((random() / 2 ** 31 - 1) * steps) / steps);
+  const { userIds, itemIds } = ratings;
+  return {
+    configuration: { ...configuration, rank },
+    rank,
+    mean: 0,
+    userIds,
+    itemIds,
+    userFactors: factors(userIds.length),
+    itemFactors: factors(itemIds.length),
+  };
+}
+
+describe.each([1, 2, 3, 4, 5, 6, 7, 8])('problem %i', (seed) => {
+  const random = createRandom(100 + seed);
+  const below = (bound: number): number => random() % bound;
+  const rank = 1 + below(33);
+  const n = 1 + below(25);
+  const steps = seed % 2 === 0 ? 2 : 1_000_000;
+  const options = {
+    excludeRated: below(2) === 0,
+    minimumRatings: below(12),
+    threads: 1 + below(3),
+    ...(below(2) === 0 ? { allowed: new Set(Array.from({ length: 90 }, () => 3 * below(120))) } : {}),
+    ...(below(2) === 0 ? { excluded: new Set(Array.from({ length: 30 }, () => 3 * below(120))) } : {}),
+  };
+  const problem = async () => {
+    const ratings = await buildRatingMatrix(
+      randomRatings({ users: 37, items: 120, density: 0.02 + below(40) / 100, seed }),
     );
-    const candidates = Array.from(model.itemIds.keys()).filter(
-      (item) =>
-        !(options.excludeRated && rated.has(item)) && countOf(ratings, item) >= options.minimumRatings,
-    );
-    const expected = bruteForce(model, candidates, 7, (item) =>
-      score(model.userFactors, user, model.itemFactors, item, model.rank),
-    );
-    const found = Array.from({ length: lists.counts[user] }, (_, at) => [
-      lists.items[user * 7 + at],
-      lists.scores[user * 7 + at],
-    ]);
-    expect(found).toEqual(expected);
+    return { ratings, model: randomModel(ratings, rank, seed, steps) };
+  };
+
+  test(`every list of rank ${rank}, n ${n} is that of brute force`, async () => {
+    const { ratings, model } = await problem();
+    const users = Uint32Array.from(model.userIds.keys()).filter((user) => user % 3 !== 1);
+    const lists = await recommendTopN(model, { n, ratings, users, ...options });
+    expect(lists.ids).toEqual(Int32Array.from(users, (user) => model.userIds[user]));
+    users.forEach((user, at) => {
+      const rated = new Set<number>(
+        ratings.byUser.columns.subarray(ratings.byUser.starts[user], ratings.byUser.starts[user + 1]),
+      );
+      const candidates = Array.from(model.itemIds.keys()).filter(
+        (item) =>
+          !(options.excludeRated && rated.has(item)) &&
+          countOf(ratings, item) >= options.minimumRatings &&
+          (options.allowed?.has(model.itemIds[item]) ?? true) &&
+          !(options.excluded?.has(model.itemIds[item]) ?? false),
+      );
+      const expected = bruteForce(model, candidates, n, (item) =>
+        score(model.userFactors, user, model.itemFactors, item, model.rank),
+      );
+      expect(listOf(lists, at)).toEqual(expected);
+    });
+  });
+
+  test('every list of neighbours is that of brute force, itself left out', async () => {
+    const { ratings, model } = await problem();
+    const { minimumRatings, threads } = options;
+    const lists = await similarItems(model, { n, ratings, minimumRatings, threads });
+    const length = (item: number) =>
+      Math.sqrt(score(model.itemFactors, item, model.itemFactors, item, model.rank));
+    model.itemIds.forEach((_, item) => {
+      const candidates = Array.from(model.itemIds.keys()).filter(
+        (other) =>
+          other !== item && countOf(ratings, other) >= minimumRatings && length(item) * length(other) > 0,
+      );
+      const expected = bruteForce(model, candidates, n, (other) =>
+        Math.max(
+          -1,
+          Math.min(
+            1,
+            score(model.itemFactors, item, model.itemFactors, other, model.rank) /
+              (length(item) * length(other)),
+          ),
+        ),
+      );
+      expect(listOf(lists, item)).toEqual(expected);
+    });
   });
 });
+
+/** A list as pairs of id and score. */
+function listOf({ capacity, counts, items, scores }: RankedLists, list: number): [number, number][] {
+  return Array.from({ length: counts[list] }, (_, at) => [
+    items[list * capacity + at],
+    scores[list * capacity + at],
+  ]);
+}
 
 test('a range of users gives the part of the lists that is theirs', async () => {
   const { ratings, model } = await trained();
@@ -91,31 +150,27 @@ test('equal scores stand in the order of their ids', async () => {
   expect(Array.from(items.subarray(0, 4))).toEqual([0, 3, 6, 9]);
 });
 
-test('similar items are the largest cosines, never the item itself', async () => {
-  const { ratings, model } = await trained();
-  const lists = await similarItems(model, { n: 6, ratings, minimumRatings: 13, threads: 2 });
-  const length = (item: number) =>
-    Math.sqrt(score(model.itemFactors, item, model.itemFactors, item, model.rank));
-  model.itemIds.forEach((_, item) => {
-    const candidates = Array.from(model.itemIds.keys()).filter(
-      (other) => other !== item && countOf(ratings, other) >= 13,
-    );
-    const expected = bruteForce(
-      model,
-      candidates,
-      6,
-      (other) =>
-        score(model.itemFactors, item, model.itemFactors, other, model.rank) / (length(item) * length(other)),
-    );
-    const found = Array.from({ length: lists.counts[item] }, (_, at) => lists.items[item * 6 + at]);
-    expect(found).toEqual(expected.map(([id]) => id));
-  });
-});
-
 test('an item without a direction is similar to none', async () => {
   const { ratings, model } = await trained();
   const zeroed = { ...model, itemFactors: model.itemFactors.slice().fill(0, 0, model.rank) };
   const { counts, items } = await similarItems(zeroed, { n: 6, ratings, minimumRatings: 0, threads: 1 });
   expect(counts[0]).toBe(0);
   expect(items.subarray(6)).not.toContain(model.itemIds[0]);
+});
+
+test('biases are no part of what makes items similar', async () => {
+  const ratings = await buildRatingMatrix(randomRatings({ users: 40, items: 30, density: 0.4, seed: 5 }));
+  const model = await trainModel(
+    ratings,
+    { ...configuration, family: 'als-biased' },
+    { threads: 1 },
+  );
+  const without = {
+    ...model,
+    configuration,
+    rank: 3,
+    itemFactors: model.itemFactors.filter((_, at) => at % model.rank < 3),
+  };
+  const options = { n: 6, ratings, minimumRatings: 0, threads: 2 };
+  expect(await similarItems(model, options)).toEqual(await similarItems(without, options));
 });

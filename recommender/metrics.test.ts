@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Model, buildRatingMatrix, evaluateModel, pairedRmseBootstrap, trainModel } from './index.ts';
+import { type Model, buildRatingMatrix, evaluateModel, pairedBootstrap, trainModel } from './index.ts';
 
 /** Two users, four movies; every user scores movies 1 to 4 as 4, 3, 2, 1. */
 async function byHand() {
@@ -11,6 +11,7 @@ async function byHand() {
   const model: Model = {
     configuration: { family: 'als', rank: 1, iterations: 1, regularization: 0.1, seed: 0 },
     rank: 1,
+    mean: 3,
     userIds: train.userIds,
     itemIds: train.itemIds,
     userFactors: Float32Array.of(1, 1, 1),
@@ -65,10 +66,11 @@ test('the paired interval sees an effect that is the same for all, and none betw
   const counts = new Int32Array(200).fill(3);
   const a = Float64Array.from(counts, (_, user) => 1 + (user % 7));
   const better = a.map((error) => error * 0.95);
-  const effect = await pairedRmseBootstrap({
-    squaredErrorsA: a,
-    squaredErrorsB: better,
+  const effect = await pairedBootstrap({
+    a,
+    b: better,
     counts,
+    statistic: 'rmse',
     resamples: 500,
     seed: 1,
   });
@@ -76,18 +78,20 @@ test('the paired interval sees an effect that is the same for all, and none betw
   expect(effect.low).toBeGreaterThan(0);
   expect(effect.low).toBeLessThan(effect.difference);
   expect(effect.high).toBeGreaterThan(effect.difference);
-  const none = await pairedRmseBootstrap({
-    squaredErrorsA: a,
-    squaredErrorsB: a,
+  const none = await pairedBootstrap({
+    a,
+    b: a,
     counts,
+    statistic: 'rmse',
     resamples: 500,
     seed: 1,
   });
   expect(none).toEqual({ difference: 0, low: 0, high: 0 });
-  const again = await pairedRmseBootstrap({
-    squaredErrorsA: a,
-    squaredErrorsB: better,
+  const again = await pairedBootstrap({
+    a,
+    b: better,
     counts,
+    statistic: 'rmse',
     resamples: 500,
     seed: 1,
   });

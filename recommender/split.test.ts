@@ -17,26 +17,40 @@ test('a pair is hashed as the CRC-32 of the text "user:movie:seed"', () => {
 });
 
 test('the holdout is the pairs whose hash is a multiple of five, and no order of rows changes it', async () => {
-  const users = Int32Array.from({ length: 5_000 }, (_, row) => row % 97);
-  const items = Int32Array.from({ length: 5_000 }, (_, row) => Math.floor(row / 97));
-  const ratings = Float32Array.from(users, (user, row) => 0.5 + ((user + items[row]) % 10) / 2);
-  const { train, holdout } = await splitRatings({ users, items, ratings }, 42);
-
-  expect(train.users.length + holdout.users.length).toBe(5_000);
-  expect(holdout.users.length / 5_000).toBeGreaterThan(0.17);
-  expect(holdout.users.length / 5_000).toBeLessThan(0.23);
+  const shared = (values: number[]): Int32Array => {
+    const column = new Int32Array(new SharedArrayBuffer(values.length * 4));
+    column.set(values);
+    return column;
+  };
+  const rows = Array.from({ length: 5_000 }, (_, row) => [row % 97, Math.floor(row / 97)]);
+  const columnsOf = (order: number[][]) => ({
+    users: shared(order.map(([user]) => user)),
+    items: shared(order.map(([, item]) => item)),
+    ratings: stars(order),
+  });
+  const stars = (order: number[][]): Float32Array => {
+    const column = new Float32Array(new SharedArrayBuffer(order.length * 4));
+    column.set(order.map(rating));
+    return column;
+  };
+  const rating = ([user, item]: number[]) => 0.5 + ((user + item) % 10) / 2;
   const held = (user: number, item: number) => crc32(`${user}:${item}:42`) % 5 === 0;
-  holdout.users.forEach((user, row) => expect(held(user, holdout.items[row])).toBe(true));
-  train.users.forEach((user, row) => expect(held(user, train.items[row])).toBe(false));
-  holdout.users.forEach((user, row) =>
-    expect(holdout.ratings[row]).toBe(0.5 + ((user + holdout.items[row]) % 10) / 2),
-  );
+  const pairsOf = ({ users, items }: ReturnType<typeof columnsOf>, from: number, to: number) =>
+    Array.from(users.subarray(from, to), (user, row) => `${user}:${items[from + row]}`).sort();
 
-  const backwards = await splitRatings(
-    { users: users.toReversed(), items: items.toReversed(), ratings: ratings.toReversed() },
-    42,
-  );
-  expect(backwards.holdout.users).toEqual(holdout.users.toReversed());
+  const columns = columnsOf(rows);
+  const train = await splitRatings(columns, 42);
+  expect((5_000 - train) / 5_000).toBeGreaterThan(0.17);
+  expect((5_000 - train) / 5_000).toBeLessThan(0.23);
+  columns.users.forEach((user, row) => {
+    expect(held(user, columns.items[row])).toBe(row >= train);
+    expect(columns.ratings[row]).toBe(rating([user, columns.items[row]]));
+  });
+  expect(pairsOf(columns, 0, 5_000)).toEqual(rows.map(([user, item]) => `${user}:${item}`).sort());
+
+  const backwards = columnsOf(rows.toReversed());
+  expect(await splitRatings(backwards, 42)).toBe(train);
+  expect(pairsOf(backwards, train, 5_000)).toEqual(pairsOf(columns, train, 5_000));
 });
 
 test('a group is the parity of the CRC-32 of the decimal user_id, another one under a salt', () => {

@@ -45,57 +45,43 @@ export function pairHash(user: number, movie: number, seed: number): number {
 
 const HOLDOUT_MODULUS = 5;
 
-export interface RatingSplit {
-  train: RatingTriples;
-  holdout: RatingTriples;
+export interface SplitTask {
+  columns: RatingTriples;
+  seed: number;
 }
 
 /**
- * The stable split: 20% holdout by hash, so that a pair held out tonight is held out tomorrow and two nights'
- * models compare on the same holdout. The order of rows is kept. In a thread: 25 million pairs take 3.6 s.
+ * The stable split, in place: 20% holdout by hash, so that a pair held out tonight is held out tomorrow and two nights'
+ * models compare on the same holdout. On a thread, which needs columns in shared memory.
+ * @returns the number of train rows, which come first
  */
 export async function splitRatings(
-  triples: RatingTriples,
+  { users, items, ratings }: RatingTriples,
   seed: number,
   signal?: AbortSignal,
-): Promise<RatingSplit> {
-  const [split] = await runThreads<RatingSplit>('split', { triples, seed }, { threads: 1, signal });
-  return split;
+): Promise<number> {
+  const task: SplitTask = { columns: { users, items, ratings }, seed };
+  const [train] = await runThreads<number>('split', task, { threads: 1, signal });
+  return train;
 }
 
 /** The work of `splitRatings`, on the thread. */
-export function splitTriples({ triples, seed }: { triples: RatingTriples; seed: number }): RatingSplit {
-  const { users, items } = triples;
-  const held = new Uint8Array(users.length);
-  let count = 0;
-  for (let row = 0; row < users.length; row++) {
-    if (pairHash(users[row], items[row], seed) % HOLDOUT_MODULUS !== 0) continue;
-    held[row] = 1;
-    count++;
+export function splitColumns({ columns: { users, items, ratings }, seed }: SplitTask): number {
+  const isHeld = (row: number): boolean => pairHash(users[row], items[row], seed) % HOLDOUT_MODULUS === 0;
+  let train = 0;
+  let end = users.length;
+  for (;;) {
+    while (train < end && !isHeld(train)) train++;
+    while (train < end && isHeld(end - 1)) end--;
+    if (train >= end) return train;
+    end--;
+    for (const column of [users, items, ratings]) {
+      const held = column[train];
+      column[train] = column[end];
+      column[end] = held;
+    }
+    train++;
   }
-  return { train: pick(triples, held, 0, users.length - count), holdout: pick(triples, held, 1, count) };
-}
-
-function pick(
-  { users, items, ratings }: RatingTriples,
-  held: Uint8Array,
-  which: number,
-  size: number,
-): RatingTriples {
-  // Over shared memory: handed from thread to thread without a copy.
-  const picked = {
-    users: new Int32Array(new SharedArrayBuffer(size * 4)),
-    items: new Int32Array(new SharedArrayBuffer(size * 4)),
-    ratings: new Float32Array(new SharedArrayBuffer(size * 4)),
-  };
-  let to = 0;
-  for (let row = 0; row < users.length; row++) {
-    if (held[row] !== which) continue;
-    picked.users[to] = users[row];
-    picked.items[to] = items[row];
-    picked.ratings[to++] = ratings[row];
-  }
-  return picked;
 }
 
 /** Group A where CRC-32 of the user's decimal text (and a salt, for further experiments) is even, else B. */

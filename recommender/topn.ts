@@ -1,8 +1,7 @@
-import { type Model, score } from './model.ts';
-import { type RankedLists, TopList, concatenateLists, threadRange } from './ranked-lists.ts';
+import type { Model } from './model.ts';
+import { rankItems } from './rank.ts';
+import type { RankedLists } from './ranked-lists.ts';
 import type { RatingMatrix } from './ratings.ts';
-import { runThreads } from './threads/pool.ts';
-import type { ThreadContext } from './threads/protocol.ts';
 
 export interface TopNOptions {
   /** Entries of a list. */
@@ -13,78 +12,57 @@ export interface TopNOptions {
   excludeRated: boolean;
   /** Least number of ratings for an item to be listed. */
   minimumRatings: number;
-  /** Rows of users, the end excluded; all by default. */
-  users?: [number, number];
+  /** Ids of items that alone may be listed, and of items that may not. */
+  allowed?: ReadonlySet<number>;
+  excluded?: ReadonlySet<number>;
+  /** Rows of users: a range whose end is excluded, or some of them in any order; all by default. */
+  users?: [number, number] | Uint32Array;
   threads: number;
   signal?: AbortSignal;
-}
-
-interface TopNTask extends Omit<TopNOptions, 'threads' | 'signal' | 'users'> {
-  model: Model;
-  users: [number, number];
+  /** Told how many users are about done. */
+  onProgress?: (users: number) => void;
 }
 
 /**
  * The exact best items for each user: no approximation, ties to the smaller item id. Lists are shorter than `n`
  * only where fewer items remain.
  */
-export async function recommendTopN(model: Model, options: TopNOptions): Promise<RankedLists> {
-  const { threads, signal, ...rest } = options;
-  const users = options.users ?? [0, model.userIds.length];
-  return concatenateLists(
-    await runThreads<RankedLists>('topn', { ...rest, users, model }, { threads, signal }),
+export function recommendTopN(model: Model, options: TopNOptions): Promise<RankedLists> {
+  const { ratings, n, excludeRated, threads, signal, onProgress } = options;
+  return rankItems({
+    workspace: ratings.workspace,
+    queries: model.userFactors,
+    items: model.itemFactors,
+    rank: model.rank,
+    dimensions: model.rank,
+    rows: rowsOf(options.users ?? [0, model.userIds.length]),
+    candidates: listableItems(ratings, options),
+    n,
+    leaveOut: excludeRated ? ratings.byUser : null,
+    cosine: false,
+    rowIds: model.userIds,
+    itemIds: model.itemIds,
+    threads,
+    signal,
+    onProgress,
+  });
+}
+
+function rowsOf(users: [number, number] | Uint32Array): Uint32Array {
+  if (users instanceof Uint32Array) return users;
+  const [from, to] = users;
+  return Uint32Array.from({ length: to - from }, (_, at) => from + at);
+}
+
+/** Items that may stand in a list, as ascending indices. */
+export function listableItems(
+  { itemIds, byItem: { starts } }: RatingMatrix,
+  { minimumRatings, allowed, excluded }: Pick<TopNOptions, 'minimumRatings' | 'allowed' | 'excluded'>,
+): Uint32Array {
+  return Uint32Array.from(itemIds.keys()).filter(
+    (item) =>
+      starts[item + 1] - starts[item] >= minimumRatings &&
+      (allowed?.has(itemIds[item]) ?? true) &&
+      !(excluded?.has(itemIds[item]) ?? false),
   );
-}
-
-/** Items that are rated often enough, as ascending indices. */
-export function listableItems({ itemIds, byItem }: RatingMatrix, minimumRatings: number): Int32Array {
-  return Int32Array.from(itemIds.keys()).filter(
-    (item) => byItem.starts[item + 1] - byItem.starts[item] >= minimumRatings,
-  );
-}
-
-/** Ranks one user's items after another into a reused list. */
-export function createRanker(
-  model: Model,
-  ratings: RatingMatrix,
-  minimumRatings: number,
-  excludeRated: boolean,
-) {
-  const { userFactors, itemFactors, rank } = model;
-  const items = listableItems(ratings, minimumRatings);
-  // Which user an item was last seen to be rated by: cleared by moving on to the next user.
-  const ratedBy = new Int32Array(model.itemIds.length).fill(-1);
-  return (user: number, list: TopList): void => {
-    const { starts, columns } = ratings.byUser;
-    if (excludeRated) for (let at = starts[user]; at < starts[user + 1]; at++) ratedBy[columns[at]] = user;
-    list.clear();
-    for (const item of items) {
-      if (ratedBy[item] !== user) list.offer(item, score(userFactors, user, itemFactors, item, rank));
-    }
-  };
-}
-
-/** A thread's share of `recommendTopN`: a range of users. */
-export function rankUsers(task: TopNTask, { thread, threads }: ThreadContext): RankedLists {
-  const { model, ratings, n, minimumRatings, excludeRated, users } = task;
-  const [from, to] = threadRange(users[1] - users[0], thread, threads).map((row) => row + users[0]);
-  const lists: RankedLists = {
-    ids: model.userIds.slice(from, to),
-    counts: new Int32Array(to - from),
-    capacity: n,
-    items: new Int32Array((to - from) * n),
-    scores: new Float64Array((to - from) * n),
-  };
-  const rankItems = createRanker(model, ratings, minimumRatings, excludeRated);
-  const list = new TopList(n);
-  for (let user = from; user < to; user++) {
-    rankItems(user, list);
-    const row = user - from;
-    lists.counts[row] = list.size;
-    for (let at = 0; at < list.size; at++) {
-      lists.items[row * n + at] = model.itemIds[list.indices[at]];
-      lists.scores[row * n + at] = list.scores[at];
-    }
-  }
-  return lists;
 }

@@ -1,30 +1,34 @@
-import type { AlsIteration, AlsTask } from './als.ts';
-import type { AlsConfiguration, Configuration } from './configuration.ts';
+import { type AlsIteration, type AlsProgress, type AlsTask, type Layout, ROWS_PER_GRAM, SIDE_BYTES } from './als.ts';
+import type { TrainedFactors } from './als.ts';
+import { type Configuration, type FactorizationConfiguration, predictsRatings } from './configuration.ts';
+import { exportedWidth } from './export-factors.ts';
 import type { Model } from './model.ts';
-import { createRandom } from './random.ts';
 import type { RatingMatrix } from './ratings.ts';
+import type { StartFactors } from './start.ts';
+import { instantiate, kernelModule } from './threads/kernel.ts';
 import { runThreads } from './threads/pool.ts';
+import { CHUNKS } from './threads/sharing.ts';
+import type { TrainingCheckpoint } from './training-checkpoint.ts';
 
-export interface IterationProgress extends Omit<AlsIteration, 'checkpoint'> {
+export interface IterationProgress extends AlsIteration {
   /** Since the training began. */
   seconds: number;
-}
-
-/** Where a training can be taken up again: the same bits come out as if it had not stopped. */
-export interface TrainingCheckpoint {
-  iteration: number;
-  itemFactors: Float32Array;
 }
 
 export interface TrainOptions {
   threads: number;
   signal?: AbortSignal;
   onIteration?: (progress: IterationProgress) => void;
-  /** Resumes after this iteration of the same configuration on the same ratings. */
+  /** Starts items that an earlier model knows with its factors instead of those that follow from the seed. */
+  start?: StartFactors;
+  /** Goes on where checkpoints of the same configuration on the same ratings reach. */
   resume?: TrainingCheckpoint;
-  /** Told after an iteration when `checkpointSeconds` have passed since the last time. */
+  /** Told what is new of a training: together with what was told before, `resume` for the next attempt. */
   onCheckpoint?: (checkpoint: TrainingCheckpoint) => void;
-  /** 2 by default: with an iteration of at most 3 s, at most 5 s of work are lost. */
+  /**
+   * A checkpoint is told at the end of an iteration when so many seconds have passed since the last one, 2 by default;
+   * one that takes longer is told of in its middle, so that at most 5 s of work are lost.
+   */
   checkpointSeconds?: number;
 }
 
@@ -36,85 +40,126 @@ export class UnusableModelError extends Error {
 /**
  * Trains a configuration. The same ratings and seed give the same factors to the bit, whatever the number of
  * threads, on any machine.
- * @throws UnusableModelError where a factor is not finite, or the signal's reason
+ * @throws UnusableModelError where a factor is not finite, NotEnoughMemoryError, or the signal's reason
  */
 export async function trainModel(
   matrix: RatingMatrix,
   configuration: Configuration,
   options: TrainOptions,
 ): Promise<Model> {
-  const model =
+  options.signal?.throwIfAborted();
+  const { finite, ...factors } =
     configuration.family === 'popular'
-      ? popularModel(matrix, configuration)
-      : await trainAls(matrix, configuration as AlsConfiguration, options);
-  for (const factors of [model.userFactors, model.itemFactors]) {
-    if (!factors.every(Number.isFinite)) {
-      throw new UnusableModelError(`training of ${configuration.family} gave a factor that is not finite`);
-    }
+      ? popularFactors(matrix)
+      : await trainFactors(matrix, configuration, options);
+  if (!finite) {
+    throw new UnusableModelError(`training of ${configuration.family} gave a factor that is not finite`);
   }
-  return model;
+  return {
+    configuration,
+    rank: exportedWidth(configuration),
+    mean: predictsRatings(configuration) ? matrix.mean : 0,
+    // Copies: a model outlives the matrix it was made of.
+    userIds: Int32Array.from(matrix.userIds),
+    itemIds: Int32Array.from(matrix.itemIds),
+    ...factors,
+  };
 }
 
 /** Rank 1: every user's factor is 1, an item's is its number of ratings. */
-function popularModel({ userIds, itemIds, byItem }: RatingMatrix, configuration: Configuration): Model {
+function popularFactors({ userIds, itemIds, byItem }: RatingMatrix): TrainedFactors {
   return {
-    configuration,
-    rank: 1,
-    userIds,
-    itemIds,
     userFactors: new Float32Array(userIds.length).fill(1),
     itemFactors: Float32Array.from(itemIds, (_, item) => byItem.starts[item + 1] - byItem.starts[item]),
+    finite: true,
   };
 }
 
-async function trainAls(
+/** Packed vectors of a block are to stay in the fastest cache; fewer than 64 a time cost more than that gains. */
+const BLOCK_BYTES = 1 << 15;
+
+/** How a configuration's factors lie in the engine's memory. */
+export function layoutOf({ family, rank }: FactorizationConfiguration): Layout {
+  const width = rank + (family === 'als-biased' ? 1 : 0);
+  const stride = Math.ceil(width / 4) * 4;
+  const block = Math.min(320, Math.max(64, Math.floor(BLOCK_BYTES / (stride * 4)))) & ~3;
+  return { width, stride, block };
+}
+
+async function trainFactors(
   matrix: RatingMatrix,
-  configuration: AlsConfiguration,
+  configuration: FactorizationConfiguration,
   options: TrainOptions,
-): Promise<Model> {
-  const { threads, signal, onIteration, resume, onCheckpoint, checkpointSeconds = 2 } = options;
-  const { userIds, itemIds } = matrix;
-  const { rank, iterations, regularization, seed } = configuration;
-  const task: AlsTask = {
-    matrix,
-    rank,
-    done: resume?.iteration ?? 0,
-    iterations,
-    regularization,
-    checkpointEvery: onCheckpoint === undefined ? null : checkpointSeconds * 1000,
-    userFactors: new Float32Array(new SharedArrayBuffer(userIds.length * rank * 4)),
-    itemFactors: initialFactors(itemIds.length, rank, seed),
-    objective: new Float64Array(new SharedArrayBuffer(itemIds.length * 8)),
-  };
-  if (resume !== undefined) task.itemFactors.set(resume.itemFactors);
+): Promise<TrainedFactors> {
+  const { threads, signal, onIteration, onCheckpoint, checkpointSeconds = 2 } = options;
+  const { task, free } = prepare(matrix, configuration, options);
   const started = performance.now();
-  await runThreads('als', task, {
-    threads,
-    signal,
-    onProgress: ({ checkpoint, ...progress }: AlsIteration) => {
-      if (checkpoint !== null) onCheckpoint?.({ iteration: progress.iteration, itemFactors: checkpoint });
-      onIteration?.({ ...progress, seconds: (performance.now() - started) / 1000 });
-    },
-  });
-  const { userFactors, itemFactors } = task;
-  return { configuration, rank, userIds, itemIds, userFactors, itemFactors };
+  try {
+    const [factors] = await runThreads<TrainedFactors>(
+      'als',
+      { ...task, checkpointEvery: onCheckpoint === undefined ? null : checkpointSeconds * 1000 },
+      {
+        threads,
+        signal,
+        onProgress: (progress: AlsProgress) => {
+          if ('checkpoint' in progress) onCheckpoint?.(progress.checkpoint);
+          else onIteration?.({ ...progress.iteration, seconds: (performance.now() - started) / 1000 });
+        },
+      },
+    );
+    return factors;
+  } finally {
+    free();
+  }
 }
 
-/**
- * Rows of unit length with positive entries: ratings are positive, so the first half-step starts near their mean.
- * Of the starts that were tried it has the lowest holdout error after ten iterations; see docs/measurements.md.
- */
-function initialFactors(rows: number, rank: number, seed: number): Float32Array {
-  const factors = new Float32Array(new SharedArrayBuffer(rows * rank * 4));
-  const random = createRandom(seed);
-  const row = new Float64Array(rank);
-  for (let at = 0; at < rows; at++) {
-    let norm = 0;
-    for (let i = 0; i < rank; i++) {
-      row[i] = (random() + 1) / 2 ** 32;
-      norm += row[i] * row[i];
-    }
-    for (let i = 0; i < rank; i++) factors[at * rank + i] = row[i] / Math.sqrt(norm);
+/** Takes the memory of a training beside its matrix. */
+export function prepare(
+  matrix: RatingMatrix,
+  configuration: FactorizationConfiguration,
+  { threads, start, resume }: Pick<TrainOptions, 'threads' | 'start' | 'resume'>,
+): { task: AlsTask; free: () => void } {
+  const { workspace, userIds, itemIds } = matrix;
+  const layout = layoutOf(configuration);
+  const { width, stride, block } = layout;
+  const what = `training ${configuration.family} of rank ${configuration.rank}`;
+  const module = kernelModule();
+  const kernel = instantiate(module, workspace.memory);
+  const taken: Parameters<typeof workspace.free> = [];
+  const take = <View extends (typeof taken)[number]>(view: View): View => {
+    taken.push(view);
+    return view;
+  };
+  const free = (): void => workspace.free(...taken);
+  try {
+    const gramBlocks = Math.ceil(Math.max(userIds.length, itemIds.length) / ROWS_PER_GRAM);
+    const implicit = configuration.family === 'als-implicit';
+    const { byUser, byItem, scale, mean } = matrix;
+    const task: AlsTask = {
+      module,
+      memory: workspace.memory,
+      matrix: { userIds, itemIds, byUser, byItem, scale, mean },
+      configuration,
+      layout,
+      userFactors: take(workspace.array(Float32Array, userIds.length * stride, what)),
+      itemFactors: take(workspace.array(Float32Array, itemIds.length * stride, what)),
+      userObjective: take(workspace.array(Float64Array, userIds.length, what)),
+      itemObjective: take(workspace.array(Float64Array, itemIds.length, what)),
+      gram: implicit ? take(workspace.array(Float32Array, stride * stride, what)) : null,
+      blockGrams: implicit ? take(workspace.array(Float32Array, gramBlocks * stride * stride, what)) : null,
+      // The last one stays 0: a search for the first that is not done ends there.
+      doneChunks: take(workspace.array(Uint8Array, CHUNKS + 1, what)),
+      scratch: Array.from({ length: threads }, () => {
+        const bytes = 2 * SIDE_BYTES + kernel.solverBytes(width, stride, block);
+        return take(workspace.allocate(bytes, what)).offset;
+      }),
+      start: start ?? null,
+      resume: resume ?? null,
+      checkpointEvery: null,
+    };
+    return { task, free };
+  } catch (error) {
+    free();
+    throw error;
   }
-  return factors;
 }

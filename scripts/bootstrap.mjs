@@ -1,4 +1,5 @@
-// Before any command: installs what package-lock.json names, once. Plain JavaScript for whatever Node there is.
+// Before any command: installs what package-lock.json names, once, and builds the kernel where it changed. Plain
+// JavaScript for whatever Node there is.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -54,4 +55,9 @@ if (!installed()) {
   } finally {
     rmSync(lock, { recursive: true, force: true });
   }
+}
+
+if (process.exitCode === undefined) {
+  const { buildKernel } = await import('./build-kernel.mjs');
+  buildKernel();
 }

@@ -12,7 +12,6 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -23,11 +22,6 @@ export const STATE_DIRECTORY = join(PROJECT, '.nightjar');
 
 /** Names the folder outside the clone, where the clone's own could not be reached. */
 export const POINTER_FILE = 'state-is-elsewhere';
-
-/** What is kept between clones: the Temporal server's binary. */
-export function cacheDirectory(env: NodeJS.ProcessEnv): string {
-  return env.NIGHTJAR_CACHE ?? join(env.XDG_CACHE_HOME ?? join(env.HOME ?? homedir(), '.cache'), 'nightjar');
-}
 
 /** A user that is not root, as numbers: it needs no name. */
 export interface UnprivilegedUser {

@@ -3,7 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { cacheDirectory } from './places.ts';
+import { cacheDirectory } from '../config/cache.ts';
 
 /** The newest release that builds as a plain Go module: server 1.29.1, UI 2.42.1. */
 const VERSION = 'v1.5.1';

@@ -1,6 +1,8 @@
 /** The worker process: configuration, connections, both queues' workers, shutdown. */
 
+import { join } from 'node:path';
 import { NativeConnection } from '@temporalio/worker';
+import { cacheDirectory } from '../config/cache.ts';
 import { codeVersion } from '../config/code-version.ts';
 import { loadDotEnv } from '../config/dot-env.ts';
 import { readEnvironment } from '../config/environment.ts';
@@ -66,7 +68,13 @@ async function main(): Promise<void> {
       namespace: target.namespace,
       environment,
       identity: pollerIdentity(await databaseId(connection.db)),
-      dependencies: { connection, source, threads: environment.NIGHTJAR_THREADS, codeVersion: version },
+      dependencies: {
+        connection,
+        source,
+        cacheFolder: join(cacheDirectory(process.env), 'snapshots'),
+        threads: environment.NIGHTJAR_THREADS,
+        codeVersion: version,
+      },
     });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {

@@ -3,7 +3,7 @@ import { readFactorRows } from '../../database/copy-binary.ts';
 import type { Connection } from '../../database/connect.ts';
 import { transaction } from '../../database/session.ts';
 import { partitionName } from '../../database/versions.ts';
-import type { Model } from '../../recommender/index.ts';
+import { type Model, exportedWidth } from '../../recommender/index.ts';
 import { readSelection } from '../selection/result.ts';
 
 /**
@@ -12,7 +12,12 @@ import { readSelection } from '../selection/result.ts';
  */
 export async function loadModel(connection: Connection, run: number, signal: AbortSignal): Promise<Model> {
   const { parameters } = await readSelection(connection.db, run);
-  const { rank } = parameters;
+  const rank = exportedWidth(parameters);
+  const { global_mean } = await connection.db
+    .selectFrom('models.metadata')
+    .select('global_mean')
+    .where('run', '=', run)
+    .executeTakeFirstOrThrow();
   const load = (table: 'store.user_factors' | 'store.item_factors', id: string) =>
     transaction(
       connection,
@@ -30,6 +35,7 @@ export async function loadModel(connection: Connection, run: number, signal: Abo
   return {
     configuration: parameters,
     rank,
+    mean: global_mean ?? 0,
     userIds: users.ids,
     itemIds: items.ids,
     userFactors: users.factors,

@@ -1,11 +1,11 @@
 import { sql } from 'kysely';
 import { attachPartition, createDetachedPartition, createPartitionAs } from '../../database/versions.ts';
-import { buildRatingMatrix, recommendTopN } from '../../recommender/index.ts';
+import { recommendTopN } from '../../recommender/index.ts';
 import { loadRun } from '../support/run.ts';
 import type { ActivityDependencies, RunReference } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
-import { loadSnapshot } from '../training/model-input.ts';
+import { withSnapshotMatrix } from '../training/snapshot-matrix.ts';
 import { loadModel } from './load-model.ts';
 import { writeLists } from './write-lists.ts';
 
@@ -18,41 +18,43 @@ const USERS_PER_CHUNK = 20_000;
 
 /** The exact top of the list for every user of the snapshot, and the catalogue as it is shown with it. */
 export function scoreRecommendations(
-  { connection, threads }: ActivityDependencies,
+  dependencies: ActivityDependencies,
   { run }: RunReference,
   { signal, report }: Heartbeat,
 ): Promise<ScoreResult> {
+  const { connection, threads } = dependencies;
   return runStage(connection, { run, stage: 'recommendations', signal }, async (attempt) => {
     const { settings } = await loadRun(connection.db, run);
     const { perUser, excludeRated, minimumRatings } = settings.recommendations;
     report({ step: 'loading the model' });
     const model = await loadModel(connection, run, signal);
-    const ratings = await buildRatingMatrix(await loadSnapshot(connection, run, signal), signal);
     await attempt.write(({ db }) => createDetachedPartition(db, 'store.batch_recs', run));
     const finished = await attempt.finishedChunks();
     const users = model.userIds.length;
-    for (let from = 0; from < users; from += USERS_PER_CHUNK) {
-      const chunk = `users ${from}`;
-      if (finished.has(chunk)) continue;
-      report({ step: 'scoring users', done: from, total: users });
-      const lists = await recommendTopN(model, {
-        n: perUser,
-        ratings,
-        excludeRated,
-        minimumRatings,
-        users: [from, Math.min(users, from + USERS_PER_CHUNK)],
-        threads,
-        signal,
-      });
-      await attempt.writeChunk(chunk, (session) =>
-        writeLists(
-          session,
-          run,
-          { table: 'store.batch_recs', columns: ['user_id', 'movie_id', 'predicted_score'] },
-          lists,
-        ),
-      );
-    }
+    await withSnapshotMatrix(dependencies, run, signal, async (ratings) => {
+      for (let from = 0; from < users; from += USERS_PER_CHUNK) {
+        const chunk = `users ${from}`;
+        if (finished.has(chunk)) continue;
+        report({ step: 'scoring users', done: from, total: users });
+        const lists = await recommendTopN(model, {
+          n: perUser,
+          ratings,
+          excludeRated,
+          minimumRatings,
+          users: [from, Math.min(users, from + USERS_PER_CHUNK)],
+          threads,
+          signal,
+        });
+        await attempt.writeChunk(chunk, (session) =>
+          writeLists(
+            session,
+            run,
+            { table: 'store.batch_recs', columns: ['user_id', 'movie_id', 'predicted_score'] },
+            lists,
+          ),
+        );
+      }
+    });
     report({ step: 'indexing' });
     return attempt.finish(async ({ db }) => {
       await attachPartition(db, 'store.batch_recs', run);

@@ -1,30 +1,32 @@
 import { attachPartition, createDetachedPartition } from '../../database/versions.ts';
-import { buildRatingMatrix, similarItems } from '../../recommender/index.ts';
+import { similarItems } from '../../recommender/index.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
-import { loadSnapshot } from '../training/model-input.ts';
+import { withSnapshotMatrix } from '../training/snapshot-matrix.ts';
 import { loadModel } from './load-model.ts';
 import { writeLists } from './write-lists.ts';
 
 /** For every rated movie its nearest by the cosine of their factors. */
 export function computeSimilarMovies(
-  { connection, threads }: ActivityDependencies,
+  dependencies: ActivityDependencies,
   { run }: RunReference,
   { signal, report }: Heartbeat,
 ): Promise<StageResult> {
+  const { connection, threads } = dependencies;
   return runStage(connection, { run, stage: 'similar-movies', signal }, async (attempt) => {
     const { settings } = await loadRun(connection.db, run);
     report({ step: 'loading the model' });
     const model = await loadModel(connection, run, signal);
-    const ratings = await buildRatingMatrix(await loadSnapshot(connection, run, signal), signal);
-    report({ step: 'comparing movies', total: model.itemIds.length });
-    const lists = await similarItems(model, {
-      n: settings.similar.perMovie,
-      ratings,
-      minimumRatings: settings.similar.minimumRatings,
-      threads,
-      signal,
+    const lists = await withSnapshotMatrix(dependencies, run, signal, (ratings) => {
+      report({ step: 'comparing movies', total: model.itemIds.length });
+      return similarItems(model, {
+        n: settings.similar.perMovie,
+        ratings,
+        minimumRatings: settings.similar.minimumRatings,
+        threads,
+        signal,
+      });
     });
     return attempt.finish(async (session) => {
       await createDetachedPartition(session.db, 'store.similar_movies', run);

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
-import { pairedRmseBootstrap } from '../../recommender/index.ts';
+import { pairedBootstrap } from '../../recommender/index.ts';
 
 /** Two twins on the same users and the same holdout, by RMSE. */
 export interface PairedComparison {
@@ -48,11 +48,12 @@ export async function comparePaired(
   if (paired.errorsOfA === null || paired.errorsOfB === null || paired.scored === null) {
     throw new Error(`run ${run}: no user was scored by both ${a} and ${b}; expected their evaluations first`);
   }
-  const { difference, low, high } = await pairedRmseBootstrap(
+  const { difference, low, high } = await pairedBootstrap(
     {
-      squaredErrorsA: Float64Array.from(paired.errorsOfA),
-      squaredErrorsB: Float64Array.from(paired.errorsOfB),
+      a: Float64Array.from(paired.errorsOfA),
+      b: Float64Array.from(paired.errorsOfB),
       counts: Int32Array.from(paired.scored),
+      statistic: 'rmse',
       resamples,
       seed,
     },

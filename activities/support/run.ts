@@ -13,6 +13,8 @@ export interface ActivityDependencies {
   connection: Connection;
   /** The source, read only; the same database unless configured otherwise. */
   source: Connection;
+  /** Where this host keeps copies of snapshots; none where it is null. */
+  cacheFolder: string | null;
   /** Worker threads that one numeric activity may use. */
   threads: number;
   /** Version of the code that computes, for the ledger and the models' metadata. */

@@ -51,34 +51,51 @@ export async function trainWithCheckpoints(
   return model;
 }
 
+/** All parts that earlier attempts have left, or undefined where there are none. */
 async function loadCheckpoint(
   { db }: Connection,
   { run, stage }: StageAttempt,
 ): Promise<TrainingCheckpoint | undefined> {
-  const row = await db
+  const rows = await db
     .selectFrom('pipeline.checkpoints')
-    .select(['iteration', 'item_factors'])
+    .select(['half_step', 'first_row', 'factors', 'objective'])
     .where('run', '=', run)
     .where('stage', '=', stage)
-    .executeTakeFirst();
-  if (row === undefined) return undefined;
-  // A copy, because a Buffer's bytes need not begin where a float may.
+    .orderBy('half_step')
+    .orderBy('first_row')
+    .execute();
+  const last = rows.at(-1);
+  if (last === undefined) return undefined;
   return {
-    iteration: row.iteration,
-    itemFactors: new Float32Array(Uint8Array.from(row.item_factors).buffer),
+    parts: rows.map(({ half_step, first_row, factors }) => ({
+      halfStep: half_step,
+      first: first_row,
+      // A copy, because a Buffer's bytes need not begin where a float may.
+      factors: new Float32Array(Uint8Array.from(factors).buffer),
+    })),
+    keepFrom: rows[0].half_step,
+    objective: last.objective,
   };
 }
 
 async function saveCheckpoint(
   attempt: StageAttempt,
-  { iteration, itemFactors }: TrainingCheckpoint,
+  { parts, keepFrom, objective }: TrainingCheckpoint,
 ): Promise<void> {
-  const item_factors = Buffer.from(itemFactors.buffer, itemFactors.byteOffset, itemFactors.byteLength);
-  await attempt.write(({ db }) =>
-    db
-      .insertInto('pipeline.checkpoints')
-      .values({ run: attempt.run, stage: attempt.stage, iteration, item_factors })
-      .onConflict((conflict) => conflict.columns(['run', 'stage']).doUpdateSet({ iteration, item_factors }))
-      .execute(),
-  );
+  const { run, stage } = attempt;
+  await attempt.write(async ({ db }) => {
+    for (const { halfStep, first, factors: values } of parts) {
+      const factors = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+      await db
+        .insertInto('pipeline.checkpoints')
+        .values({ run, stage, half_step: halfStep, first_row: first, factors, objective })
+        .execute();
+    }
+    await db
+      .deleteFrom('pipeline.checkpoints')
+      .where('run', '=', run)
+      .where('stage', '=', stage)
+      .where('half_step', '<', keepFrom)
+      .execute();
+  });
 }

@@ -1,10 +1,8 @@
 import { withHeartbeat } from '../support/with-heartbeat.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
-import { splitRatings } from '../../recommender/index.ts';
-import { checksumTriples } from './checksum.ts';
 import { type EvaluateTwinInput, type TwinResult, evaluateTwin } from './evaluate-twin.ts';
-import { loadSnapshot } from './model-input.ts';
+import { type SplitChecksums, checksumInput, loadModelInput } from './model-input.ts';
 import { type RefitResult, refitModel } from './refit-model.ts';
 
 export type { EvaluateTwinInput, TwinResult } from './evaluate-twin.ts';
@@ -28,8 +26,8 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
         runStage(connection, { run, stage: 'split', signal }, async (attempt) => {
           const { settings } = await loadRun(connection.db, run);
           const seed = settings.evaluation.holdoutSeed;
-          const snapshot = await loadSnapshot(connection, run, signal);
-          const { train, holdout } = await splitRatings(snapshot, seed, signal);
+          const { ratings, train, checksums } = await splitSnapshot(dependencies, run, seed, signal);
+          const holdout = ratings - train;
           const { users, rated_movies } = await connection.db
             .selectFrom('silver.snapshots')
             .select(['users', 'rated_movies'])
@@ -41,20 +39,20 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
               .values({
                 run,
                 seed,
-                ratings: snapshot.users.length,
-                train: train.users.length,
-                holdout: holdout.users.length,
+                ratings,
+                train,
+                holdout,
                 users,
                 movies: rated_movies,
-                train_checksum: checksumTriples(train),
-                holdout_checksum: checksumTriples(holdout),
+                train_checksum: checksums.train,
+                holdout_checksum: checksums.holdout,
               })
               .execute();
             return {
-              rows: snapshot.users.length,
-              train: train.users.length,
-              holdout: holdout.users.length,
-              note: `${train.users.length.toLocaleString('en')} train, ${holdout.users.length.toLocaleString('en')} holdout`,
+              rows: ratings,
+              train,
+              holdout,
+              note: `${train.toLocaleString('en')} train, ${holdout.toLocaleString('en')} holdout`,
             };
           });
         }),
@@ -68,4 +66,19 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
     refitModel: (input: RunReference): Promise<RefitResult> =>
       withHeartbeat((heartbeat) => refitModel(dependencies, input, heartbeat)),
   };
+}
+
+async function splitSnapshot(
+  dependencies: ActivityDependencies,
+  run: number,
+  seed: number,
+  signal: AbortSignal,
+): Promise<{ ratings: number; train: number; checksums: SplitChecksums }> {
+  const input = await loadModelInput(dependencies, run, seed, signal);
+  try {
+    const checksums = await checksumInput(input, signal);
+    return { ratings: input.columns.users.length, train: input.train, checksums };
+  } finally {
+    input.columns.release();
+  }
 }

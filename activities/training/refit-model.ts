@@ -3,13 +3,13 @@ import { copyIn } from '../../database/copy.ts';
 import { encodeFactorRows } from '../../database/copy-binary.ts';
 import type { Session } from '../../database/session.ts';
 import { attachPartition, createDetachedPartition, partitionName } from '../../database/versions.ts';
-import { type Model, buildRatingMatrix } from '../../recommender/index.ts';
+import { type Model, predictsRatings } from '../../recommender/index.ts';
 import { readSelection } from '../selection/result.ts';
 import type { ActivityDependencies, RunReference } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
-import { loadSnapshot } from './model-input.ts';
 import { trainWithCheckpoints } from './checkpoints.ts';
+import { withSnapshotMatrix } from './snapshot-matrix.ts';
 
 export interface RefitResult extends StageResult {
   modelVersion: string;
@@ -18,26 +18,27 @@ export interface RefitResult extends StageResult {
 
 /** Trains the configuration that selection decided for on the whole snapshot and stores its factors. */
 export function refitModel(
-  { connection, threads, checkpointSeconds }: ActivityDependencies,
+  dependencies: ActivityDependencies,
   { run }: RunReference,
   { signal, report }: Heartbeat,
 ): Promise<RefitResult> {
+  const { connection, threads, checkpointSeconds } = dependencies;
   return runStage(connection, { run, stage: 'refit', signal }, async (attempt) => {
     const { parameters, modelVersion } = await readSelection(connection.db, run);
     report({ step: 'loading the snapshot' });
-    const matrix = await buildRatingMatrix(await loadSnapshot(connection, run, signal), signal);
-    const model = await trainWithCheckpoints(connection, attempt, matrix, parameters, {
-      threads,
-      checkpointSeconds,
-      report,
-    });
+    const model = await withSnapshotMatrix(dependencies, run, signal, (matrix) =>
+      trainWithCheckpoints(connection, attempt, matrix, parameters, { threads, checkpointSeconds, report }),
+    );
     report({ step: 'storing the factors' });
     return attempt.finish(async (session) => {
       await storeFactors(session, run, 'store.user_factors', model.userIds, model.userFactors, model);
       await storeFactors(session, run, 'store.item_factors', model.itemIds, model.itemFactors, model);
       await session.db
         .updateTable('models.metadata')
-        .set({ trained_at: sql`clock_timestamp()` })
+        .set({
+          trained_at: sql`clock_timestamp()`,
+          global_mean: predictsRatings(parameters) ? model.mean : null,
+        })
         .where('run', '=', run)
         .execute();
       const rows = model.userIds.length + model.itemIds.length;

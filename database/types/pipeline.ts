@@ -56,13 +56,17 @@ export interface Chunks {
   rows: number;
 }
 
-/** `pipeline.checkpoints`: how far an unfinished training is; gone when its stage is done. */
+/** `pipeline.checkpoints`: how far an unfinished training is, in parts; gone when its stage is done. */
 export interface Checkpoints {
   run: number;
   stage: string;
-  iteration: number;
-  /** 32-bit floats in the machine's order, row-major: what the next iteration starts from. */
-  item_factors: Buffer;
+  /** In iteration i, 2i - 1 solves the users and 2i the items. */
+  half_step: number;
+  /** First of the rows whose factors these are: 32-bit floats in the machine's order, as the engine keeps them. */
+  first_row: number;
+  factors: Buffer;
+  /** After the last iteration that was done then. */
+  objective: number | null;
 }
 
 /** `pipeline.run_log`: exactly one row a run, failed runs too. */
@@ -148,6 +152,8 @@ export interface Evaluations extends MetricColumns {
   training_size: number;
   /** CRC-32 over the twin's factors: the same data and seed give the same checksum, whatever the threads. */
   factors_checksum: string;
+  /** Mean number of train ratings of the listed movies: the lower, the more novel are the lists. */
+  popularity_at_10: number | null;
   training_seconds: number;
   evaluated_at: Generated<Date>;
 }
@@ -229,6 +235,8 @@ export interface ModelMetadata {
   coverage: number;
   status: ModelStatus;
   trained_at: Date | null;
+  /** Of the ratings it was trained on, where its biases are relative to that. */
+  global_mean: number | null;
   /** The run whose silver it was trained on. */
   snapshot: number;
   code_version: string;

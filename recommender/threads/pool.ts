@@ -6,6 +6,8 @@ export interface ThreadOptions {
   signal?: AbortSignal;
   /** What a thread tells on its way. */
   onProgress?: (value: never) => void;
+  /** Buffers of the data that the caller gives away to a single thread. */
+  transfer?: ArrayBuffer[];
 }
 
 /**
@@ -18,7 +20,7 @@ export async function runThreads<Result>(
   data: object,
   options: ThreadOptions,
 ): Promise<Result[]> {
-  const { threads, signal, onProgress } = options;
+  const { threads, signal, onProgress, transfer } = options;
   signal?.throwIfAborted();
   const workers: Worker[] = [];
   // Chunk counter, barrier and whatever else threads of a task share.
@@ -30,7 +32,10 @@ export async function runThreads<Result>(
       signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
       for (let thread = 0; thread < threads; thread++) {
         const workerData: ThreadStart = { task, thread, threads, control, data };
-        const worker = new Worker(new URL('./entry.ts', import.meta.url), { workerData });
+        const worker = new Worker(new URL('./entry.ts', import.meta.url), {
+          workerData,
+          transferList: transfer,
+        });
         workers.push(worker);
         let finished = false;
         worker.on('message', (message: ThreadMessage) => {

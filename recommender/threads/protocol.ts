@@ -1,4 +1,4 @@
-export type TaskName = 'split' | 'matrix' | 'als' | 'topn' | 'similar' | 'evaluate' | 'bootstrap';
+export type TaskName = 'checksum' | 'split' | 'matrix' | 'als' | 'fold' | 'rank' | 'group' | 'measure' | 'bootstrap';
 
 /** What a thread is started with. */
 export interface ThreadStart {

@@ -7,7 +7,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { NativeConnection } from '@temporalio/worker';
 import type pg from 'pg';
 import { readEnvironment } from '../../config/environment.ts';
@@ -81,6 +81,8 @@ const workers = await createWorkers({
   dependencies: {
     connection,
     source: connection,
+    // Beside the bundle: workers of a test share it, and it is gone with the test's folder.
+    cacheFolder: join(dirname(environment.NIGHTJAR_WORKFLOW_BUNDLE ?? '.'), 'snapshots'),
     threads: 2,
     codeVersion: 'test',
     // Trainings of a test take a second or two.

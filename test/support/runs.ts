@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { resolveSettings, settingsHash } from '../../config/settings.ts';
@@ -38,8 +41,12 @@ export async function closeRun({ db }: Connection, run: number, status: 'success
     .execute();
 }
 
+/** Copies of snapshots, gone with the process. */
+const CACHE = mkdtempSync(join(tmpdir(), 'nightjar-snapshots-'));
+process.on('exit', () => rmSync(CACHE, { recursive: true, force: true }));
+
 export function dependencies(connection: Connection): ActivityDependencies {
-  return { connection, source: connection, threads: 2, codeVersion: 'test' };
+  return { connection, source: connection, cacheFolder: CACHE, threads: 2, codeVersion: 'test' };
 }
 
 /** What an activity throws is looked at by the test that called it. */

@@ -1,0 +1,113 @@
+/**
+ * A host's copy of a snapshot as the engine wants it: three columns, one after the other, bytes in the machine's order.
+ * Only a shortcut: whoever has none reads PostgreSQL.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { log } from '@temporalio/activity';
+import { RatingColumns } from '../../recommender/index.ts';
+
+export interface SnapshotKey {
+  /** Where copies lie; none are kept where it is null. */
+  folder: string | null;
+  database: string;
+  run: number;
+  /** Of the split: it decides the order of rows. */
+  seed: number;
+}
+
+/** Large enough for the disk, small enough that a cancellation is noticed at once. */
+const PIECE_BYTES = 1 << 24;
+const BYTES_PER_RATING = 12;
+
+function fileName({ database, run, seed }: SnapshotKey): string {
+  return `${database}-run${run}-seed${seed}.ratings`;
+}
+
+/**
+ * Reads a copy of so many `rows`; whether it is the right one is for the caller to find out.
+ * @returns null where there is none of this size
+ */
+export async function readSnapshotFile(
+  key: SnapshotKey,
+  rows: number,
+  signal: AbortSignal,
+): Promise<{ columns: RatingColumns; train: number } | null> {
+  if (key.folder === null) return null;
+  const file = await open(join(key.folder, fileName(key))).catch(() => null);
+  if (file === null) return null;
+  try {
+    if ((await file.stat()).size !== rows * BYTES_PER_RATING) return null;
+    const columns = new RatingColumns(rows);
+    try {
+      await eachPiece(columns, signal, async (piece, at) => {
+        const { bytesRead } = await file.read(piece, 0, piece.length, at);
+        return bytesRead;
+      });
+      return { columns, train: 0 };
+    } catch (error) {
+      columns.release();
+      signal.throwIfAborted();
+      log.warn('the copy of the snapshot cannot be read: PostgreSQL is', { error });
+      return null;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** Leaves a copy, and drops those of earlier snapshots. A folder that cannot be written to is no reason to fail. */
+export async function writeSnapshotFile(
+  key: SnapshotKey,
+  columns: RatingColumns,
+  signal: AbortSignal,
+): Promise<void> {
+  const { folder } = key;
+  if (folder === null) return;
+  const target = join(folder, fileName(key));
+  // Beside it first: whoever opens the name sees a whole file.
+  const draft = `${target}.${randomUUID()}`;
+  let file: FileHandle | undefined;
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    file = await open(draft, 'wx', 0o600);
+    const out = file;
+    await eachPiece(columns, signal, async (piece, at) => (await out.write(piece, 0, piece.length, at)).bytesWritten);
+    await rename(draft, target);
+    await dropOthers(key);
+  } catch (error) {
+    await rm(draft, { force: true }).catch(() => undefined);
+    signal.throwIfAborted();
+    log.warn('no copy of the snapshot is kept on this host', { folder, error });
+  } finally {
+    await file?.close();
+  }
+}
+
+async function dropOthers(key: SnapshotKey): Promise<void> {
+  if (key.folder === null) return;
+  const own = fileName(key);
+  for (const name of await readdir(key.folder)) {
+    if (name.startsWith(`${key.database}-`) && name !== own) await rm(join(key.folder, name), { force: true });
+  }
+}
+
+async function eachPiece(
+  { users, items, ratings }: RatingColumns,
+  signal: AbortSignal,
+  move: (piece: Uint8Array, at: number) => Promise<number>,
+): Promise<void> {
+  let start = 0;
+  for (const { buffer, byteOffset, byteLength } of [users, items, ratings]) {
+    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    for (let at = 0; at < byteLength; ) {
+      signal.throwIfAborted();
+      const moved = await move(bytes.subarray(at, Math.min(byteLength, at + PIECE_BYTES)), start + at);
+      if (moved === 0) throw new Error('the file ends too early');
+      at += moved;
+    }
+    start += byteLength;
+  }
+}

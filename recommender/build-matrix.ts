@@ -1,0 +1,137 @@
+/** The work of `buildRatingMatrix`, on its thread. */
+
+import { indexIds } from './ids.ts';
+import { Workspace } from './memory.ts';
+import type { BuildTask, BuiltMatrix, SparseRows } from './ratings.ts';
+
+const LARGEST_SCALE = 256;
+const LARGEST_16_BIT = 1 << 16;
+
+export function buildMatrix({ memory, regions, users, items, ratings }: BuildTask): BuiltMatrix {
+  if (ratings.length === 0) throw new Error('no ratings: a model needs at least one');
+  const workspace = new Workspace(memory);
+  workspace.adopt(regions);
+  const what = `a matrix of ${ratings.length.toLocaleString('en')} ratings`;
+  const survey = surveyRatings(users, items, ratings);
+  const scale = survey.scale === null ? null : workspace.array(Float32Array, survey.scale.length, what);
+  scale?.set(survey.scale ?? []);
+
+  const userIndex = indexIds(users);
+  const itemIndex = indexIds(items);
+  const userIds = workspace.array(Int32Array, userIndex.ids.length, what);
+  const itemIds = workspace.array(Int32Array, itemIndex.ids.length, what);
+  userIds.set(userIndex.ids);
+  itemIds.set(itemIndex.ids);
+  // In place: the columns are used up.
+  userIndex.replace(users);
+  itemIndex.replace(items);
+
+  const side = (rows: number, columns: number): SparseRows => ({
+    starts: workspace.array(Uint32Array, rows + 1, what),
+    columns:
+      columns <= LARGEST_16_BIT
+        ? workspace.array(Uint16Array, ratings.length, what)
+        : workspace.array(Uint32Array, ratings.length, what),
+    values:
+      scale === null
+        ? workspace.array(Float32Array, ratings.length, what)
+        : workspace.array(Uint8Array, ratings.length, what),
+  });
+  const byUser = side(userIds.length, itemIds.length);
+  const byItem = side(itemIds.length, userIds.length);
+  countRows(byUser.starts, users);
+  countRows(byItem.starts, items);
+  // By item in any order, by user through the items in order, and back: both sides come out with ascending columns.
+  scatter(byItem, items, users, survey.code, ratings);
+  transpose(byItem, byUser);
+  transpose(byUser, byItem);
+  assertDistinct(byUser, userIds, itemIds);
+  return { userIds, itemIds, byUser, byItem, scale, mean: survey.mean, regions: workspace.regions };
+}
+
+interface Survey {
+  scale: Float32Array | null;
+  /** What stands in `values` for a rating. */
+  code: (rating: number) => number;
+  mean: number;
+}
+
+/** Looks at every rating once: finite, how many distinct ones, their mean. */
+function surveyRatings(users: Int32Array, items: Int32Array, ratings: Float32Array): Survey {
+  const known = new Map<number, number>();
+  let sum = 0;
+  let last = Number.NaN;
+  for (let row = 0; row < ratings.length; row++) {
+    const rating = ratings[row];
+    if (!Number.isFinite(rating)) {
+      throw new Error(
+        `rating of user ${users[row]} for item ${items[row]} is ${rating}, expected a finite number`,
+      );
+    }
+    sum += rating;
+    if (rating === last || known.size > LARGEST_SCALE) continue;
+    last = rating;
+    if (!known.has(rating)) known.set(rating, 0);
+  }
+  const mean = sum / ratings.length;
+  if (known.size > LARGEST_SCALE) return { scale: null, code: (rating) => rating, mean };
+  const scale = Float32Array.from(known.keys()).sort();
+  scale.forEach((rating, code) => known.set(rating, code));
+  return { scale, code: coder(scale, known), mean };
+}
+
+/** Codes of ratings: by arithmetic where they are halves of small whole numbers, as stars are. */
+function coder(scale: Float32Array, codes: Map<number, number>): (rating: number) => number {
+  const HALVES = 512;
+  if (!scale.every((rating) => rating >= 0 && rating * 2 < HALVES && Number.isInteger(rating * 2)))
+    return (rating) => codes.get(rating) ?? 0;
+  const table = new Uint8Array(HALVES);
+  scale.forEach((rating, code) => (table[rating * 2] = code));
+  return (rating) => table[rating * 2];
+}
+
+/** Row pointers from the row of each rating. */
+function countRows(starts: Uint32Array, rows: Int32Array): void {
+  starts.fill(0);
+  for (let at = 0; at < rows.length; at++) starts[rows[at] + 1]++;
+  for (let row = 1; row < starts.length; row++) starts[row] += starts[row - 1];
+}
+
+function scatter(
+  to: SparseRows,
+  rows: Int32Array,
+  columns: Int32Array,
+  code: (rating: number) => number,
+  ratings: Float32Array,
+): void {
+  const next = to.starts.slice();
+  for (let at = 0; at < rows.length; at++) {
+    const place = next[rows[at]]++;
+    to.columns[place] = columns[at];
+    to.values[place] = code(ratings[at]);
+  }
+}
+
+/** Fills `to` from the other side, row by row: its columns ascend. */
+function transpose(from: SparseRows, to: SparseRows): void {
+  const next = to.starts.slice();
+  for (let row = 0; row + 1 < from.starts.length; row++) {
+    for (let at = from.starts[row]; at < from.starts[row + 1]; at++) {
+      const place = next[from.columns[at]]++;
+      to.columns[place] = row;
+      to.values[place] = from.values[at];
+    }
+  }
+}
+
+function assertDistinct({ starts, columns }: SparseRows, userIds: Int32Array, itemIds: Int32Array): void {
+  for (let user = 0; user + 1 < starts.length; user++) {
+    for (let at = starts[user] + 1; at < starts[user + 1]; at++) {
+      if (columns[at] === columns[at - 1]) {
+        throw new Error(
+          `user ${userIds[user]} has two ratings for item ${itemIds[columns[at]]}, expected one`,
+        );
+      }
+    }
+  }
+}

@@ -1,0 +1,354 @@
+/**
+ * One half-step of alternating least squares: rows of one side are solved against the other side's fixed factors.
+ * Single precision; every row's arithmetic is the same whoever computes it, so its bits are too.
+ */
+
+import { factorise, interleave, solutionsOf, substitute } from './cholesky';
+
+/** Families, as `recommender/als.ts` numbers them. */
+const BIASED: u32 = 1;
+const IMPLICIT: u32 = 2;
+
+/** What a half-step works on; `recommender/als.ts` writes it, field by field, four bytes each. */
+@unmanaged
+class Side {
+  /** Row pointers, u32. */
+  starts: usize;
+  /** Indices of the other side, u32 where `wide`, else u16. */
+  columns: usize;
+  /** u8 codes into `scale`, or f32 where there is none. */
+  values: usize;
+  scale: usize;
+  /** Factors of the other side and of this one, `stride` floats a row, multiples of four. */
+  fixed: usize;
+  solved: usize;
+  /** f64 a row: its part of the objective, or its penalty alone where `loss` is not set. */
+  objective: usize;
+  /** Implicit feedback: the Gram matrix of all fixed rows. */
+  base: usize;
+  wide: u32;
+  loss: u32;
+  family: u32;
+  /** Unknowns of a row: the rank, and one more where the last is the row's bias. */
+  width: u32;
+  stride: u32;
+  regularization: f32;
+  mean: f32;
+  alpha: f32;
+  /** Ratings that are gathered at a time. */
+  block: u32;
+}
+
+/** Bytes of scratch that a thread needs for `solveRows`. */
+export function solverBytes(width: u32, stride: u32, block: u32): usize {
+  return <usize>(4 * (stride * stride + stride) * 4 + block * (stride + 1) * 4 + (width + 1) * (width + 5) * 16 + 96);
+}
+
+/**
+ * Solves (G + lambda n I) x = b for rows [from, to), G and b over the row's n ratings; four rows at a time, one in
+ * each lane of the factorisation. A row whose equations single precision cannot solve gets NaN; one without ratings
+ * gets zeros.
+ */
+export function solveRows(task: usize, from: u32, to: u32, scratch: usize): void {
+  const side = changetype<Side>(task);
+  const stride = side.stride;
+  const gramBytes: u32 = stride * stride * 4;
+  const rhsBytes: u32 = stride * 4;
+  const constants = scratch;
+  const grams = constants + 32;
+  const sides = grams + 4 * gramBytes;
+  const packed = sides + 4 * rhsBytes;
+  const targets = packed + side.block * rhsBytes;
+  const system = (targets + side.block * 4 + 15) & ~15;
+  const width = side.width;
+
+  for (let row = from; row < to; row += 4) {
+    const rows = min<u32>(4, to - row);
+    for (let lane: u32 = 0; lane < rows; lane++) {
+      const constant = accumulate(side, row + lane, packed, targets, grams + lane * gramBytes, sides + lane * rhsBytes);
+      store<f64>(constants + lane * 8, constant);
+    }
+    // Lanes without a row repeat the first one, and nobody looks at them.
+    for (let lane = rows; lane < 4; lane++) {
+      memory.copy(grams + lane * gramBytes, grams, gramBytes);
+      memory.copy(sides + lane * rhsBytes, sides, rhsBytes);
+    }
+    interleave(system, width, grams, gramBytes, sides, rhsBytes, stride);
+    factorise(system, width);
+    substitute(system, width);
+    const first = side.solved + row * rhsBytes;
+    solutionsOf(system, width, first, stride, rows);
+    for (let lane: u32 = 0; lane < rows; lane++) {
+      const constant = load<f64>(constants + lane * 8);
+      finish(side, row + lane, grams + lane * gramBytes, sides + lane * rhsBytes, constant);
+    }
+  }
+}
+
+/** Gram matrix of the contiguous rows [from, to) of `factors`: upper triangle, `stride` floats a row. */
+export function gramOfRows(factors: usize, from: u32, to: u32, stride: u32, block: u32, gram: usize, scratch: usize): void {
+  memory.fill(gram, 0, stride * stride * 4);
+  // The targets of what has none: their sums go to the scratch and are not looked at.
+  memory.fill(scratch, 0, (block + stride) * 4);
+  for (let row = from; row < to; row += block) {
+    addBlock(factors + row * stride * 4, scratch, min(block, to - row), stride, gram, scratch + block * 4);
+  }
+}
+
+function ratingsOf(side: Side, row: u32): u32 {
+  return load<u32>(side.starts + row * 4, 4) - load<u32>(side.starts + row * 4);
+}
+
+function columnAt(side: Side, at: u32): u32 {
+  return side.wide ? load<u32>(side.columns + at * 4) : load<u16>(side.columns + at * 2);
+}
+
+function valueAt(side: Side, at: u32): f32 {
+  return side.scale
+    ? load<f32>(side.scale + <usize>load<u8>(side.values + at) * 4)
+    : load<f32>(side.values + at * 4);
+}
+
+/**
+ * Left and right-hand side of a row's equations, summed block by block so that single precision is enough; gives what
+ * its loss is at zero factors, where the side wants a loss.
+ */
+function accumulate(side: Side, row: u32, packed: usize, targets: usize, gram: usize, rhs: usize): f64 {
+  const stride = side.stride;
+  const end = load<u32>(side.starts + row * 4, 4);
+  if (side.base) memory.copy(gram, side.base, stride * stride * 4);
+  else memory.fill(gram, 0, stride * stride * 4);
+  memory.fill(rhs, 0, stride * 4);
+  let constant: f64 = 0;
+  for (let at = load<u32>(side.starts + row * 4); at < end; at += side.block) {
+    const count = min(side.block, end - at);
+    pack(side, at, count, packed, targets);
+    addBlock(packed, targets, count, stride, gram, rhs);
+    if (side.loss) constant += lossAtZero(side, at, count, targets);
+  }
+  const ridge = <f32>ratingsOf(side, row) * side.regularization;
+  for (let i: u32 = 0; i < side.width; i++) {
+    const diagonal = gram + i * (stride + 1) * 4;
+    store<f32>(diagonal, load<f32>(diagonal) + ridge);
+  }
+  return constant;
+}
+
+/** Squared targets; of implicit feedback, whose pairs are to be 1, their confidences. */
+function lossAtZero(side: Side, at: u32, count: u32, targets: usize): f64 {
+  let sum: f64 = 0;
+  for (let i: u32 = 0; i < count; i++) {
+    if (side.family == IMPLICIT) {
+      const value = valueAt(side, at + i);
+      if (value > 0) sum += 1 + <f64>side.alpha * <f64>value;
+    } else {
+      const target = <f64>load<f32>(targets + i * 4);
+      sum += target * target;
+    }
+  }
+  return sum;
+}
+
+/** Gathers the fixed vectors of ratings and what they are to predict, weighted by confidence where there is one. */
+function pack(side: Side, at: u32, count: u32, packed: usize, targets: usize): void {
+  if (side.family == IMPLICIT) return packImplicit(side, at, count, packed, targets);
+  const bytes = side.stride * 4;
+  const biased = side.family == BIASED;
+  const bias: u32 = (side.width - 1) * 4;
+  for (let i: u32 = 0; i < count; i++) {
+    const from = side.fixed + columnAt(side, at + i) * bytes;
+    for (let b: u32 = 0; b < bytes; b += 16) v128.store(packed + b, v128.load(from + b));
+    let target = valueAt(side, at + i);
+    if (biased) {
+      target -= side.mean + load<f32>(from + bias);
+      store<f32>(packed + bias, 1);
+    }
+    store<f32>(targets, target);
+    packed += bytes;
+    targets += 4;
+  }
+}
+
+/**
+ * With confidence c = 1 + alpha |r| and preference 1 where r > 0, the row's equations are
+ * (F'F + sum (c - 1) f f' + lambda n I) x = sum c f: vectors are scaled by w = sqrt(c - 1), targets are c / w.
+ */
+function packImplicit(side: Side, at: u32, count: u32, packed: usize, targets: usize): void {
+  const bytes = side.stride * 4;
+  for (let i: u32 = 0; i < count; i++) {
+    const from = side.fixed + columnAt(side, at + i) * bytes;
+    const value = valueAt(side, at + i);
+    const more = side.alpha * abs(value);
+    const weight = sqrt(more);
+    const scale = f32x4.splat(weight);
+    for (let b: u32 = 0; b < bytes; b += 16) v128.store(packed + b, f32x4.mul(scale, v128.load(from + b)));
+    store<f32>(targets, value > 0 && weight > 0 ? (1 + more) / weight : 0);
+    packed += bytes;
+    targets += 4;
+  }
+}
+
+/** Adds `count` vectors to the upper triangle of a Gram matrix and to a right-hand side, in register tiles. */
+function addBlock(packed: usize, targets: usize, count: u32, stride: u32, gram: usize, rhs: usize): void {
+  const blocks = stride >> 2;
+  const bytes = stride * 4;
+  const end = packed + count * bytes;
+  for (let i: u32 = 0; i < blocks; i++) {
+    const left = packed + i * 16;
+    const to = gram + i * 4 * bytes + i * 16;
+    if (i + 1 == blocks) {
+      diagonalTile4(left, end, targets, bytes, to, rhs + i * 16);
+      return;
+    }
+    diagonalTile8(left, end, targets, bytes, to, rhs + i * 16);
+    let j = i + 2;
+    for (; j + 1 < blocks; j += 2) tile8(left, packed + j * 16, end, bytes, to + (j - i) * 16);
+    if (j < blocks) tile4(left, packed + j * 16, end, bytes, to + (j - i) * 16);
+  }
+}
+
+function addTo(to: usize, sum: v128): void {
+  v128.store(to, f32x4.add(v128.load(to), sum));
+}
+
+function madd(sum: v128, a: v128, b: v128): v128 {
+  return f32x4.add(sum, f32x4.mul(a, b));
+}
+
+/** Rows i to i + 3, columns i to i + 7, and columns i to i + 3 of the right-hand side. */
+function diagonalTile8(left: usize, end: usize, targets: usize, bytes: u32, to: usize, rhs: usize): void {
+  let a0 = f32x4.splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0, r = a0;
+  for (; left < end; left += bytes, targets += 4) {
+    const x0 = v128.load(left);
+    const x1 = v128.load(left, 16);
+    r = madd(r, v128.load32_splat(targets), x0);
+    let s = v128.load32_splat(left);
+    a0 = madd(a0, s, x0);
+    a1 = madd(a1, s, x1);
+    s = v128.load32_splat(left, 4);
+    b0 = madd(b0, s, x0);
+    b1 = madd(b1, s, x1);
+    s = v128.load32_splat(left, 8);
+    c0 = madd(c0, s, x0);
+    c1 = madd(c1, s, x1);
+    s = v128.load32_splat(left, 12);
+    d0 = madd(d0, s, x0);
+    d1 = madd(d1, s, x1);
+  }
+  addTo(rhs, r);
+  addTo(to, a0);
+  addTo(to + 16, a1);
+  to += bytes;
+  addTo(to, b0);
+  addTo(to + 16, b1);
+  to += bytes;
+  addTo(to, c0);
+  addTo(to + 16, c1);
+  to += bytes;
+  addTo(to, d0);
+  addTo(to + 16, d1);
+}
+
+/** The last four rows and columns, and of the right-hand side. */
+function diagonalTile4(left: usize, end: usize, targets: usize, bytes: u32, to: usize, rhs: usize): void {
+  let a = f32x4.splat(0), b = a, c = a, d = a, r = a;
+  for (; left < end; left += bytes, targets += 4) {
+    const x = v128.load(left);
+    r = madd(r, v128.load32_splat(targets), x);
+    a = madd(a, v128.load32_splat(left), x);
+    b = madd(b, v128.load32_splat(left, 4), x);
+    c = madd(c, v128.load32_splat(left, 8), x);
+    d = madd(d, v128.load32_splat(left, 12), x);
+  }
+  addTo(rhs, r);
+  addTo(to, a);
+  addTo(to + bytes, b);
+  addTo(to + 2 * bytes, c);
+  addTo(to + 3 * bytes, d);
+}
+
+/** Four rows by eight columns right of the diagonal. */
+function tile8(left: usize, right: usize, end: usize, bytes: u32, to: usize): void {
+  let a0 = f32x4.splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
+  for (; left < end; left += bytes, right += bytes) {
+    const x0 = v128.load(right);
+    const x1 = v128.load(right, 16);
+    let s = v128.load32_splat(left);
+    a0 = madd(a0, s, x0);
+    a1 = madd(a1, s, x1);
+    s = v128.load32_splat(left, 4);
+    b0 = madd(b0, s, x0);
+    b1 = madd(b1, s, x1);
+    s = v128.load32_splat(left, 8);
+    c0 = madd(c0, s, x0);
+    c1 = madd(c1, s, x1);
+    s = v128.load32_splat(left, 12);
+    d0 = madd(d0, s, x0);
+    d1 = madd(d1, s, x1);
+  }
+  addTo(to, a0);
+  addTo(to + 16, a1);
+  to += bytes;
+  addTo(to, b0);
+  addTo(to + 16, b1);
+  to += bytes;
+  addTo(to, c0);
+  addTo(to + 16, c1);
+  to += bytes;
+  addTo(to, d0);
+  addTo(to + 16, d1);
+}
+
+/** Four rows by the last four columns. */
+function tile4(left: usize, right: usize, end: usize, bytes: u32, to: usize): void {
+  let a = f32x4.splat(0), b = a, c = a, d = a;
+  for (; left < end; left += bytes, right += bytes) {
+    const x = v128.load(right);
+    a = madd(a, v128.load32_splat(left), x);
+    b = madd(b, v128.load32_splat(left, 4), x);
+    c = madd(c, v128.load32_splat(left, 8), x);
+    d = madd(d, v128.load32_splat(left, 12), x);
+  }
+  addTo(to, a);
+  addTo(to + bytes, b);
+  addTo(to + 2 * bytes, c);
+  addTo(to + 3 * bytes, d);
+}
+
+/**
+ * Zeros for a row without ratings, and the row's part of the objective: its penalty lambda n x'x, or with `loss` squared
+ * error plus penalty, which is constant - 2 b'x + x'Ax for any x.
+ */
+function finish(side: Side, row: u32, gram: usize, rhs: usize, constant: f64): void {
+  const stride = side.stride;
+  const solution = side.solved + row * stride * 4;
+  const count = ratingsOf(side, row);
+  if (count == 0) memory.fill(solution, 0, stride * 4);
+  let part: f64 = 0;
+  if (side.loss) {
+    part = constant + quadraticForm(gram, solution, side.width, stride);
+    for (let i: u32 = 0; i < side.width; i++) {
+      part -= 2 * <f64>load<f32>(rhs + i * 4) * <f64>load<f32>(solution + i * 4);
+    }
+  } else {
+    for (let i: u32 = 0; i < side.width; i++) {
+      const x = <f64>load<f32>(solution + i * 4);
+      part += x * x;
+    }
+    part *= <f64>side.regularization * <f64>count;
+  }
+  store<f64>(side.objective + row * 8, part);
+}
+
+/** x'Ax of a matrix whose upper triangle is there. */
+function quadraticForm(a: usize, x: usize, width: u32, stride: u32): f64 {
+  let sum: f64 = 0;
+  for (let i: u32 = 0; i < width; i++) {
+    const row = a + i * stride * 4;
+    let rest: f64 = 0;
+    for (let j = i + 1; j < width; j++) rest += <f64>load<f32>(x + j * 4) * <f64>load<f32>(row + j * 4);
+    const xi = <f64>load<f32>(x + i * 4);
+    sum += xi * (xi * <f64>load<f32>(row + i * 4) + 2 * rest);
+  }
+  return sum;
+}

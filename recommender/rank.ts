@@ -1,0 +1,227 @@
+/** Ranking on the threads: many queries against panels of items. */
+
+import { type RankedLists, threadRange } from './ranked-lists.ts';
+import type { SparseRows } from './ratings.ts';
+import { type Kernel, instantiate, kernelModule, writeFields } from './threads/kernel.ts';
+import { runThreads } from './threads/pool.ts';
+import type { ThreadContext } from './threads/protocol.ts';
+import { barrier, nextChunk } from './threads/sharing.ts';
+import type { Workspace } from './memory.ts';
+
+/** Lanes of a panel; the kernel's number. */
+const PANEL = 8;
+/** 256 items of rank 20 are 20 KB: they stay in the fastest cache while a chunk of queries passes. */
+const PANELS_PER_BLOCK = 32;
+/** 16 groups of five: enough that a block of items is worth its loading. */
+const QUERIES_PER_CHUNK = 80;
+/** Bytes of the kernel's description of a ranking. */
+const TASK_BYTES = 128;
+const NO_ITEM = 0xffffffff;
+
+export interface RankingRequest {
+  workspace: Workspace;
+  /** Row-major factors of all rows that queries may name, and of all items; `rank` values a row. */
+  queries: Float32Array;
+  items: Float32Array;
+  rank: number;
+  /** The first of them that are looked at; all unless given. */
+  dimensions: number;
+  /** Rows to be ranked for, in the order of the lists. */
+  rows: Uint32Array;
+  /** Indices of the items that may be listed. */
+  candidates: Uint32Array;
+  n: number;
+  /** What each row leaves out. */
+  leaveOut: SparseRows | null;
+  /** Cosines instead of dot products: queries are the items themselves, and none is its own neighbour. */
+  cosine: boolean;
+  /** Ids of rows and items, for the lists. */
+  rowIds: Int32Array;
+  itemIds: Int32Array;
+  threads: number;
+  signal?: AbortSignal;
+  onProgress?: (done: number) => void;
+}
+
+/** What a ranking works on, all in the engine's memory. */
+export interface RankTask {
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  rows: Uint32Array;
+  queries: Float32Array;
+  items: Float32Array;
+  lengths: Float64Array | null;
+  candidates: Uint32Array;
+  panels: Float32Array;
+  panelItems: Uint32Array;
+  blockNorms: Float32Array;
+  dimensions: number;
+  n: number;
+  leaveOut: SparseRows | null;
+  listItems: Uint32Array;
+  listScores: Float64Array;
+  counts: Uint32Array;
+  itemIds: Int32Array;
+  scratch: number[];
+}
+
+/** The exact best items of each row; ties go to the smaller index, which is the smaller id. */
+export async function rankItems(request: RankingRequest): Promise<RankedLists> {
+  const { workspace, rows, candidates, n, dimensions, cosine, leaveOut, threads, signal } = request;
+  const what = `ranking ${candidates.length} items for ${rows.length} rows`;
+  const taken: Parameters<typeof workspace.free> = [];
+  const take = <View extends (typeof taken)[number]>(view: View): View => {
+    taken.push(view);
+    return view;
+  };
+  try {
+    const panelCount = Math.ceil(candidates.length / PANEL);
+    const module = kernelModule();
+    const kernel = instantiate(module, workspace.memory);
+    const queries = take(workspace.array(Float32Array, (request.queries.length / request.rank) * dimensions, what));
+    copyRows(request.queries, request.rank, queries, dimensions);
+    const items = cosine
+      ? queries
+      : take(workspace.array(Float32Array, (request.items.length / request.rank) * dimensions, what));
+    if (!cosine) copyRows(request.items, request.rank, items, dimensions);
+    const task: RankTask = {
+      module,
+      memory: workspace.memory,
+      rows: take(workspace.array(Uint32Array, rows.length, what)),
+      queries,
+      items,
+      lengths: cosine ? take(workspace.array(Float64Array, items.length / dimensions, what)) : null,
+      candidates: take(workspace.array(Uint32Array, candidates.length, what)),
+      panels: take(workspace.array(Float32Array, panelCount * PANEL * dimensions, what)),
+      panelItems: take(workspace.array(Uint32Array, panelCount * PANEL, what)),
+      blockNorms: take(workspace.array(Float32Array, Math.ceil(panelCount / PANELS_PER_BLOCK), what)),
+      dimensions,
+      n,
+      leaveOut,
+      listItems: take(workspace.array(Uint32Array, rows.length * n, what)),
+      listScores: take(workspace.array(Float64Array, rows.length * n, what)),
+      counts: take(workspace.array(Uint32Array, rows.length, what)),
+      itemIds: request.itemIds,
+      scratch: Array.from({ length: threads }, () => {
+        const bytes = TASK_BYTES + kernel.rankBytes(QUERIES_PER_CHUNK, dimensions);
+        return take(workspace.allocate(bytes, what)).offset;
+      }),
+    };
+    task.rows.set(rows);
+    task.candidates.set(candidates);
+    await runThreads('rank', task, { threads, signal, onProgress: request.onProgress as never });
+    return {
+      ids: Int32Array.from(rows, (row) => request.rowIds[row]),
+      counts: task.counts.slice(),
+      capacity: n,
+      items: idsIn(task.listItems).slice(),
+      scores: task.listScores.slice(),
+    };
+  } finally {
+    workspace.free(...taken);
+  }
+}
+
+/** The places of indices, as those of ids. */
+function idsIn({ buffer, byteOffset, length }: Uint32Array): Int32Array {
+  return new Int32Array(buffer, byteOffset, length);
+}
+
+function copyRows(from: Float32Array, rank: number, to: Float32Array, dimensions: number): void {
+  if (rank === dimensions) return to.set(from);
+  for (let row = 0; row * rank < from.length; row++)
+    to.set(from.subarray(row * rank, row * rank + dimensions), row * dimensions);
+}
+
+/** One thread's part of a ranking: the first lays out the items, then all take queries. */
+export function rankRows(task: RankTask, context: ThreadContext): void {
+  const kernel = instantiate(task.module, task.memory);
+  if (task.lengths !== null) measureLengths(task, task.lengths, context);
+  if (context.thread === 0) layOutPanels(task);
+  barrier(context);
+  rankChunks(task, kernel, context);
+}
+
+function measureLengths({ items, dimensions }: RankTask, lengths: Float64Array, context: ThreadContext): void {
+  const [from, to] = threadRange(lengths.length, context.thread, context.threads);
+  for (let item = from; item < to; item++) {
+    let squares = 0;
+    for (let at = item * dimensions; at < (item + 1) * dimensions; at++) squares += items[at] * items[at];
+    lengths[item] = Math.sqrt(squares);
+  }
+  barrier(context);
+}
+
+/**
+ * Items by descending norm: a query whose list no norm of what is left can enter is done (Cauchy and Schwarz), and
+ * those that come first lift the threshold early. Items without a direction are left out of cosines.
+ */
+function layOutPanels(task: RankTask): void {
+  const { items, dimensions, lengths, candidates, panels, panelItems, blockNorms } = task;
+  const norms = new Float64Array(items.length / dimensions);
+  for (const item of candidates) {
+    let squares = 0;
+    for (let at = item * dimensions; at < (item + 1) * dimensions; at++) squares += items[at] * items[at];
+    norms[item] = Math.sqrt(squares);
+  }
+  const listed = lengths === null ? candidates : candidates.filter((item) => norms[item] > 0);
+  const order = lengths === null ? listed.slice().sort((a, b) => norms[b] - norms[a] || a - b) : listed;
+  panelItems.fill(NO_ITEM);
+  panels.fill(0);
+  panelItems.set(order);
+  order.forEach((item, place) => {
+    const lane = Math.floor(place / PANEL) * PANEL * dimensions + (place % PANEL);
+    const length = lengths === null ? 1 : lengths[item];
+    for (let i = 0; i < dimensions; i++) panels[lane + i * PANEL] = items[item * dimensions + i] / length;
+  });
+  for (let block = 0; block < blockNorms.length; block++) {
+    const first = order.at(block * PANELS_PER_BLOCK * PANEL);
+    // Rounded up: a bound.
+    blockNorms[block] =
+      lengths === null ? (first === undefined ? 0 : norms[first] * (1 + 2 ** -22)) : 1 + 2 ** -22;
+  }
+}
+
+function rankChunks(task: RankTask, kernel: Kernel, context: ThreadContext): void {
+  const { memory, leaveOut, lengths, dimensions, n, rows } = task;
+  const at = task.scratch[context.thread];
+  writeFields(memory, at, [
+    rows.byteOffset,
+    task.queries.byteOffset,
+    task.items.byteOffset,
+    lengths?.byteOffset ?? 0,
+    lengths?.byteOffset ?? 0,
+    task.panels.byteOffset,
+    task.panelItems.byteOffset,
+    task.blockNorms.byteOffset,
+    task.panelItems.length / PANEL,
+    PANELS_PER_BLOCK,
+    dimensions,
+    n,
+    leaveOut?.starts.byteOffset ?? 0,
+    leaveOut?.columns.byteOffset ?? 0,
+    leaveOut?.columns.BYTES_PER_ELEMENT === 4 ? 1 : 0,
+    task.listItems.byteOffset,
+    task.listScores.byteOffset,
+    task.counts.byteOffset,
+    // Twice the bound of Higham (2002), "Accuracy and Stability of Numerical Algorithms", section 3.1: it also covers
+    // the rounding of the threshold itself and of a cosine's normalised vectors.
+    { float: 2 * (dimensions + 4) * 2 ** -24 },
+  ]);
+  const chunks = Math.ceil(rows.length / QUERIES_PER_CHUNK);
+  for (let chunk = nextChunk(context, chunks); chunk >= 0; chunk = nextChunk(context, chunks)) {
+    const from = chunk * QUERIES_PER_CHUNK;
+    const to = Math.min(rows.length, from + QUERIES_PER_CHUNK);
+    kernel.rankQueries(at, from, to, at + TASK_BYTES);
+    nameItems(task, from, to);
+    if (chunk % 64 === 0) context.progress(from);
+  }
+}
+
+/** Turns the indices in finished lists into ids, in place. */
+function nameItems({ listItems, counts, itemIds, n }: RankTask, from: number, to: number): void {
+  const ids = idsIn(listItems);
+  for (let query = from; query < to; query++) {
+    for (let at = query * n; at < query * n + counts[query]; at++) ids[at] = itemIds[listItems[at]];
+  }
+}
