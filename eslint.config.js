@@ -15,11 +15,12 @@ const ARROWS = {
   stack: { values: ['config', 'database', 'temporal'] },
   activities: { values: ['config', 'database', 'recommender'] },
   workflows: { types: ['activities', 'config'] },
+  bench: { values: ['config', 'data', 'recommender'] },
   worker: { values: ['activities', 'config', 'database', 'temporal', 'workflows'] },
-  scripts: { values: ['config', 'data', 'database', 'stack', 'temporal', 'workflows'] },
+  scripts: { values: ['bench', 'config', 'data', 'database', 'stack', 'temporal', 'workflows'] },
 };
 
-const FOLDERS = [...Object.keys(ARROWS), 'bench', 'test'];
+const FOLDERS = [...Object.keys(ARROWS), 'test'];
 
 const arrows = Object.entries(ARROWS).map(([folder, { values = [], types = [] }]) => ({
   files: [`${folder}/**/*.ts`],

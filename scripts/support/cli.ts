@@ -1,10 +1,8 @@
 /** What every command shares: the same words for the same options, one clear line for bad input. */
 
-import { ServiceError, WorkflowFailedError, isGrpcServiceError } from '@temporalio/client';
-import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
+import { createRequire } from 'node:module';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { loadDotEnv } from '../../config/dot-env.ts';
-import { UsageError } from '../../config/settings.ts';
 
 /** A command whose `--help` ends with examples. */
 export function createCommand(name: string, summary: string, examples: string[] = []): Command {
@@ -47,33 +45,11 @@ export async function run(command: Command): Promise<void> {
 function explain(error: unknown, name: string): number {
   // Commander has said its line already; help asked for is no error.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  const cause = rootCause(error);
-  console.error(process.env.NIGHTJAR_DEBUG === '1' ? error : `${name}: ${messageOf(cause)}`);
-  return isBadInput(cause) ? 2 : 1;
-}
-
-/** What a workflow's failure says is that it failed; why stands in its causes. */
-function rootCause(error: unknown): unknown {
-  return error instanceof WorkflowFailedError || error instanceof TemporalFailure
-    ? error.cause === undefined
-      ? error
-      : rootCause(error.cause)
-    : error;
-}
-
-function messageOf(error: unknown): string {
-  // The client's own sentence does not say what the server answered.
-  if (error instanceof ServiceError && isGrpcServiceError(error.cause))
-    return `${error.message}: ${error.cause.details}`;
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** Input that only the pipeline itself could judge: settings, or an as-of that has another run. */
-function isBadInput(error: unknown): boolean {
-  return (
-    error instanceof UsageError ||
-    (error instanceof ApplicationFailure && ['InvalidRequest', 'RunConflict'].includes(error.type ?? ''))
-  );
+  // Only now, and at once: Temporal's client takes 40 MB that a command without servers does not need.
+  const failures = createRequire(import.meta.url)('./failures.ts') as typeof import('./failures.ts');
+  const cause = failures.rootCause(error);
+  console.error(process.env.NIGHTJAR_DEBUG === '1' ? error : `${name}: ${failures.messageOf(cause)}`);
+  return failures.isBadInput(cause) ? 2 : 1;
 }
 
 const INSTANT = /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})?)?$/;
