@@ -87,6 +87,7 @@ export async function evaluateSplit(
   const matrix = await buildRatingMatrix(train);
   const figures: AccuracyFigures[] = [];
   for (const row of rows) figures.push(await evaluateRow(matrix, holdout, row, options));
+  matrix.release();
   return figures;
 }
 
@@ -133,11 +134,10 @@ function pick(
   keep: (fold: number) => boolean,
 ): RatingTriples {
   const size = folds.reduce((count, fold) => count + (keep(fold) ? 1 : 0), 0);
-  // Over shared memory: handed to threads without a copy.
   const picked = {
-    users: new Int32Array(new SharedArrayBuffer(size * 4)),
-    items: new Int32Array(new SharedArrayBuffer(size * 4)),
-    ratings: new Float32Array(new SharedArrayBuffer(size * 4)),
+    users: new Int32Array(size),
+    items: new Int32Array(size),
+    ratings: new Float32Array(size),
   };
   let to = 0;
   for (let row = 0; row < folds.length; row++) {

@@ -2,8 +2,6 @@
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import {
   type AlsConfiguration,
   type RatingMatrix,
@@ -111,11 +109,11 @@ export async function benchEngine(options: EngineOptions): Promise<EngineReport>
   };
 }
 
-/** The columns of the ratings live in here only, and are gone when the matrix is there. */
 async function buildSyntheticMatrix({ ratings, say }: EngineOptions) {
   const columns = await seconds(() => synthesiseRatings(ratings));
   say(`generated ${ratings.toLocaleString('en')} ratings: ${columns.seconds.toFixed(2)} s`);
   const matrix = await seconds(() => buildRatingMatrix(columns.value));
+  columns.value.free();
   say(`matrix: ${matrix.seconds.toFixed(2)} s`);
   return { matrix: matrix.value, generate_seconds: columns.seconds, build_seconds: matrix.seconds };
 }
@@ -125,7 +123,6 @@ async function trainWatched(
   configuration: AlsConfiguration,
   { threads, say }: EngineOptions,
 ) {
-  collectGarbage();
   const iterations: number[] = [];
   let before = 0;
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
@@ -185,12 +182,6 @@ async function seconds<Value>(work: () => Promise<Value>): Promise<{ value: Valu
   const began = performance.now();
   const value = await work();
   return { value, seconds: (performance.now() - began) / 1000 };
-}
-
-/** Memory that threads have shared is given back by the collector only, and nothing here would make it run. */
-function collectGarbage(): void {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
 }
 
 function median(values: number[]): number {

@@ -3,7 +3,8 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
-import type { SideMatrix, SideRows } from './plain-als.ts';
+import type { SparseRows } from '../recommender/index.ts';
+import type { SideMatrix } from './plain-als.ts';
 import { multiplyAdds } from './work.ts';
 
 export interface PlainTask {
@@ -34,7 +35,7 @@ const PIECE = 1 << 20;
 
 /** Times an iteration of `plain-als.ts` over the same matrix in another process. */
 export async function measurePlain(
-  { byUser, byItem, scale = null }: SideMatrix,
+  { byUser, byItem, scale }: SideMatrix,
   { rank, regularization }: { rank: number; regularization: number },
 ): Promise<PlainMeasurement> {
   const sides = [byUser, byItem];
@@ -69,7 +70,7 @@ export async function measurePlain(
 }
 
 /** The arrays as bytes, copied a piece at a time: streams do not take shared memory. */
-function* pieces(sides: SideRows[]): Generator<Buffer> {
+function* pieces(sides: SparseRows[]): Generator<Buffer> {
   for (const { starts, columns, values } of sides) {
     for (const array of [starts, columns, values]) {
       const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);

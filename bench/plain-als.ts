@@ -3,20 +3,10 @@
  * the yardstick of the engine, and is not what the product runs.
  */
 
-/** A side of the matrix as the engine has it: values as they are, or as places in a scale. */
-export interface SideRows {
-  starts: Uint32Array;
-  columns: Uint16Array | Uint32Array;
-  values: Uint8Array | Float32Array;
-}
+import type { RatingMatrix, SparseRows } from '../recommender/index.ts';
 
 /** What is needed of the engine's matrix. */
-export interface SideMatrix {
-  byUser: SideRows;
-  byItem: SideRows;
-  /** What the codes of the values mean; none where they are the ratings themselves. */
-  scale?: Float32Array | null;
-}
+export type SideMatrix = Pick<RatingMatrix, 'byUser' | 'byItem' | 'scale'>;
 
 /** A side in the one layout that the plain loops read, so that they are compiled for it alone. */
 export interface PlainRows {
@@ -27,8 +17,8 @@ export interface PlainRows {
 
 /** Copies only what is not in the plain layout yet. */
 export function expandRows(
-  { starts, columns, values }: SideRows,
-  scale: Float32Array | null = null,
+  { starts, columns, values }: SparseRows,
+  scale: Float32Array | null,
 ): PlainRows {
   return {
     starts,

@@ -1,13 +1,14 @@
 /** A process of its own, so that its memory is not the engine's: it takes the matrix from standard input. */
 
 import { type PlainTask, type PlainTimes } from './measure-plain.ts';
-import { type SideRows, expandRows, solvePlainSide } from './plain-als.ts';
+import type { SparseRows } from '../recommender/index.ts';
+import { expandRows, solvePlainSide } from './plain-als.ts';
 
 const { rank, regularization, step, scale, sides } = JSON.parse(process.argv[2]) as PlainTask;
 const chunks = process.stdin[Symbol.asyncIterator]() as AsyncIterator<Uint8Array<ArrayBuffer>, undefined>;
 let rest = new Uint8Array();
 
-async function fill<Values extends SideRows['columns' | 'values']>(values: Values): Promise<Values> {
+async function fill<Values extends SparseRows['columns' | 'values']>(values: Values): Promise<Values> {
   const bytes = new Uint8Array(values.buffer);
   for (let at = 0; at < bytes.length;) {
     if (rest.length === 0) {

@@ -1,7 +1,7 @@
 /** Ratings of the shape of MovieLens straight into columns: no database, twelve bytes a rating. */
 
 import { activityOf, createTruth, popularityOf, type RatingShape, shapeOf } from '../data/rating-shape.ts';
-import type { RatingTriples } from '../recommender/index.ts';
+import { RatingColumns, type RatingTriples } from '../recommender/index.ts';
 import { createRandom } from '../recommender/random.ts';
 import { runThread } from './threads.ts';
 
@@ -18,27 +18,26 @@ export function syntheticShape(ratings: number): RatingShape {
 }
 
 /**
- * Generates ratings on a thread, over shared memory: long-tailed popularity and activity, half stars around a
+ * Generates ratings on a thread, in the engine's memory: long-tailed popularity and activity, half stars around a
  * low-rank truth, by user. The same number gives the same ratings.
  * @param ratings at least 1,000
  */
-export function synthesiseRatings(ratings: number): Promise<RatingTriples> {
-  return runThread<RatingTriples>('synthetic-ratings', { ratings });
+export async function synthesiseRatings(ratings: number): Promise<RatingColumns> {
+  const columns = new RatingColumns(ratings);
+  const { users, items, ratings: stars } = columns;
+  await runThread('synthetic-ratings', { users, items, ratings: stars } satisfies RatingTriples);
+  return columns;
 }
 
-/** The work of `synthesiseRatings`, on the thread. */
-export function drawRatings({ ratings }: { ratings: number }): RatingTriples {
+/** The work of `synthesiseRatings`, on the thread: fills the columns. */
+export function drawRatings(columns: RatingTriples): void {
+  const ratings = columns.users.length;
   const shape = syntheticShape(ratings);
   const random = createRandom(SEED);
   const activity = activityOf(shape, ratings, random);
   const drawMovie = createDraw(popularityOf(shape.movies, random), random);
   const truth = createTruth(shape.movies, random);
   const ratedBy = new Int32Array(shape.movies).fill(-1);
-  const columns: RatingTriples = {
-    users: new Int32Array(new SharedArrayBuffer(ratings * 4)),
-    items: new Int32Array(new SharedArrayBuffer(ratings * 4)),
-    ratings: new Float32Array(new SharedArrayBuffer(ratings * 4)),
-  };
   let row = 0;
   for (let user = 0; user < shape.users; user++) {
     truth.nextUser();
@@ -54,7 +53,6 @@ export function drawRatings({ ratings }: { ratings: number }): RatingTriples {
       columns.ratings[row++] = truth.rate(movie);
     }
   }
-  return columns;
 }
 
 /**

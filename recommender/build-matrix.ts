@@ -1,7 +1,7 @@
 /** The work of `buildRatingMatrix`, on its thread. */
 
 import { indexIds } from './ids.ts';
-import { Workspace } from './memory.ts';
+import { type TypedArrayClass as Class, Workspace } from './memory.ts';
 import type { BuildTask, BuiltMatrix, SparseRows } from './ratings.ts';
 
 const LARGEST_SCALE = 256;
@@ -26,23 +26,25 @@ export function buildMatrix({ memory, regions, users, items, ratings }: BuildTas
   userIndex.replace(users);
   itemIndex.replace(items);
 
-  const side = (rows: number, columns: number): SparseRows => ({
-    starts: workspace.array(Uint32Array, rows + 1, what),
-    columns:
-      columns <= LARGEST_16_BIT
-        ? workspace.array(Uint16Array, ratings.length, what)
-        : workspace.array(Uint32Array, ratings.length, what),
-    values:
-      scale === null
-        ? workspace.array(Float32Array, ratings.length, what)
-        : workspace.array(Uint8Array, ratings.length, what),
-  });
-  const byUser = side(userIds.length, itemIds.length);
-  const byItem = side(itemIds.length, userIds.length);
-  countRows(byUser.starts, users);
+  const Columns = (ids: Int32Array): Class<Uint16Array | Uint32Array> =>
+    ids.length <= LARGEST_16_BIT ? Uint16Array : Uint32Array;
+  const Values: Class<Uint8Array | Float32Array> = scale === null ? Float32Array : Uint8Array;
+  const byItem: SparseRows = {
+    starts: workspace.array(Uint32Array, itemIds.length + 1, what),
+    columns: workspace.array(Columns(userIds), ratings.length, what),
+    values: workspace.array(Values, ratings.length, what),
+  };
   countRows(byItem.starts, items);
+  const userStarts = workspace.array(Uint32Array, userIds.length + 1, what);
+  countRows(userStarts, users);
   // By item in any order, by user through the items in order, and back: both sides come out with ascending columns.
   scatter(byItem, items, users, survey.code, ratings);
+  // From here on the columns are not read any more: two of them hold the other side.
+  const byUser: SparseRows = {
+    starts: userStarts,
+    columns: new (Columns(itemIds))(memory.buffer, items.byteOffset, ratings.length),
+    values: new Values(memory.buffer, ratings.byteOffset, ratings.length),
+  };
   transpose(byItem, byUser);
   transpose(byUser, byItem);
   assertDistinct(byUser, userIds, itemIds);

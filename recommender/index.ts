@@ -19,7 +19,7 @@ export type { Evaluation, UserValues } from './metrics.ts';
 export { exportedWidth } from './export-factors.ts';
 export { NotEnoughMemoryError } from './memory.ts';
 export { RatingColumns, RatingMatrix, buildRatingMatrix, ratingAt } from './ratings.ts';
-export type { RatingTriples } from './ratings.ts';
+export type { RatingTriples, SparseRows } from './ratings.ts';
 export { foldInItems, foldInUsers } from './fold-in.ts';
 export type { FoldedRows } from './fold-in.ts';
 export { predictPairs, score } from './model.ts';

@@ -21,7 +21,7 @@ export interface Region {
 }
 
 type TypedArray = Int32Array | Uint32Array | Float32Array | Float64Array | Uint16Array | Uint8Array;
-type TypedArrayClass<View> = {
+export type TypedArrayClass<View> = {
   BYTES_PER_ELEMENT: number;
   new (buffer: SharedArrayBuffer, offset: number, length: number): View;
 };

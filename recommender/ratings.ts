@@ -55,7 +55,7 @@ export function ratingAt({ values }: SparseRows, scale: Float32Array | null, at:
   return scale === null ? values[at] : scale[values[at]];
 }
 
-/** Columns in the engine's memory: a matrix is built from them without a copy, and uses them up. */
+/** Columns in the engine's memory: a matrix is built from them without a copy, in their place, and uses them up. */
 export class RatingColumns implements RatingTriples {
   readonly workspace: Workspace;
   readonly users: Int32Array;
@@ -74,9 +74,9 @@ export class RatingColumns implements RatingTriples {
     this.ratings = this.workspace.array(Float32Array, rows, what);
   }
 
-  /** Gives the columns' own memory back to a matrix that was built from them. */
+  /** Gives back what a matrix that was built from them does not use: where no row is needed as a column any more. */
   free(): void {
-    this.workspace.free(this.users, this.items, this.ratings);
+    this.workspace.free(this.users);
   }
 
   /** Gives everything back, the matrices that were built from them included. */
@@ -86,8 +86,8 @@ export class RatingColumns implements RatingTriples {
 }
 
 const COLUMN_BYTES = 12;
-/** Of a rating in a matrix whose indices are wide and whose ratings have a byte of code. */
-const MATRIX_BYTES = 10;
+/** Of a rating on the side that finds no room in the columns, its indices wide and its ratings no codes. */
+const MATRIX_BYTES = 8;
 
 export interface BuildOptions {
   signal?: AbortSignal;

@@ -138,6 +138,8 @@ export interface MetricColumns {
   recall_at_10: number;
   ndcg_at_10: number;
   map_at_10: number;
+  /** Mean number of train ratings of the listed movies: the lower, the more novel are the lists. */
+  popularity_at_10: number | null;
   coverage: number;
   users: number;
   predictions: number;
@@ -152,8 +154,6 @@ export interface Evaluations extends MetricColumns {
   training_size: number;
   /** CRC-32 over the twin's factors: the same data and seed give the same checksum, whatever the threads. */
   factors_checksum: string;
-  /** Mean number of train ratings of the listed movies: the lower, the more novel are the lists. */
-  popularity_at_10: number | null;
   training_seconds: number;
   evaluated_at: Generated<Date>;
 }

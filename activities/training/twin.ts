@@ -1,0 +1,84 @@
+import type { MetricColumns } from '../../database/types/index.ts';
+import {
+  type Evaluation,
+  type Model,
+  type RatingMatrix,
+  buildRatingMatrix,
+  evaluateModel,
+} from '../../recommender/index.ts';
+import { type ActivityDependencies, loadRun } from '../support/run.ts';
+import type { Heartbeat } from '../support/with-heartbeat.ts';
+import { checksumModel } from './checksum.ts';
+import { loadModelInput } from './model-input.ts';
+
+/** An evaluation twin: a configuration trained on the train part of a snapshot and measured on its holdout. */
+export interface Twin {
+  evaluation: Evaluation;
+  /** Ratings of the train part. */
+  trainingSize: number;
+  /** Of the twin's factors. */
+  checksum: string;
+  trainingSeconds: number;
+}
+
+/**
+ * Trains and measures a twin on the snapshot of a run, by that run's settings: equal configurations have equal twins,
+ * whoever asks for them.
+ * @param train trains on the train part: as a stage of the run, with checkpoints, or in one go
+ */
+export async function measureTwin(
+  dependencies: Pick<ActivityDependencies, 'connection' | 'cacheFolder' | 'threads'>,
+  run: number,
+  { signal, report }: Heartbeat,
+  train: (matrix: RatingMatrix) => Promise<Model>,
+): Promise<Twin> {
+  const { settings } = await loadRun(dependencies.connection.db, run);
+  report({ step: 'loading the snapshot' });
+  const { columns, train: trainingSize } = await loadModelInput(
+    dependencies,
+    run,
+    settings.evaluation.holdoutSeed,
+    signal,
+  );
+  try {
+    const holdout = {
+      users: columns.users.slice(trainingSize),
+      items: columns.items.slice(trainingSize),
+      ratings: columns.ratings.slice(trainingSize),
+    };
+    const matrix = await buildRatingMatrix(columns, { signal, rows: [0, trainingSize] });
+    columns.free();
+    const started = performance.now();
+    const model = await train(matrix);
+    const trainingSeconds = (performance.now() - started) / 1000;
+    report({ step: 'measuring on the holdout' });
+    const evaluation = await evaluateModel(model, matrix, holdout, {
+      k: 10,
+      minimumRatings: settings.recommendations.minimumRatings,
+      threads: dependencies.threads,
+      signal,
+    });
+    return { evaluation, trainingSize, checksum: checksumModel(model), trainingSeconds };
+  } finally {
+    columns.release();
+  }
+}
+
+/** The metrics of an evaluation as tables have them. */
+export function metricColumns(evaluation: Evaluation): MetricColumns {
+  return {
+    rmse: evaluation.rmse,
+    mae: evaluation.mae,
+    rmse_with_fallback: evaluation.rmseWithFallback,
+    mae_with_fallback: evaluation.maeWithFallback,
+    precision_at_10: evaluation.precision,
+    recall_at_10: evaluation.recall,
+    ndcg_at_10: evaluation.ndcg,
+    map_at_10: evaluation.map,
+    coverage: evaluation.coverage,
+    users: evaluation.users,
+    predictions: evaluation.predictions,
+    dropped: evaluation.dropped,
+    popularity_at_10: evaluation.popularity,
+  };
+}
