@@ -2,21 +2,12 @@ import { sql } from 'kysely';
 import { copyIn } from '../../database/copy.ts';
 import { type WireType, encodeRows } from '../../database/copy-binary.ts';
 import type { Session } from '../../database/session.ts';
-import {
-  type Configuration,
-  type Evaluation,
-  abGroup,
-  buildRatingMatrix,
-  configurationKey,
-  evaluateModel,
-  splitRatings,
-} from '../../recommender/index.ts';
-import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
+import { type Configuration, type Evaluation, abGroup, configurationKey } from '../../recommender/index.ts';
+import type { ActivityDependencies, RunReference } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { trainWithCheckpoints } from './checkpoints.ts';
-import { checksumModel } from './checksum.ts';
-import { loadSnapshot } from './model-input.ts';
+import { measureTwin, metricColumns } from './twin.ts';
 
 export interface EvaluateTwinInput extends RunReference {
   configuration: Configuration;
@@ -36,32 +27,18 @@ export interface TwinResult extends StageResult {
 export function evaluateTwin(
   { connection, threads, checkpointSeconds }: ActivityDependencies,
   { run, configuration }: EvaluateTwinInput,
-  { signal, report }: Heartbeat,
+  heartbeat: Heartbeat,
 ): Promise<TwinResult> {
+  const { signal, report } = heartbeat;
   const key = configurationKey(configuration);
   return runStage(connection, { run, stage: `evaluate ${key}`, signal }, async (attempt) => {
-    const { settings } = await loadRun(connection.db, run);
-    report({ step: 'loading the snapshot' });
-    const { train, holdout } = await splitRatings(
-      await loadSnapshot(connection, run, signal),
-      settings.evaluation.holdoutSeed,
-      signal,
+    const { evaluation, ...twin } = await measureTwin({ connection, threads }, run, heartbeat, (matrix) =>
+      trainWithCheckpoints(connection, attempt, matrix, configuration, {
+        threads,
+        checkpointSeconds,
+        report,
+      }),
     );
-    const matrix = await buildRatingMatrix(train, signal);
-    const started = performance.now();
-    const model = await trainWithCheckpoints(connection, attempt, matrix, configuration, {
-      threads,
-      checkpointSeconds,
-      report,
-    });
-    const trainingSeconds = (performance.now() - started) / 1000;
-    report({ step: 'measuring on the holdout' });
-    const evaluation = await evaluateModel(model, matrix, holdout, {
-      k: 10,
-      minimumRatings: settings.recommendations.minimumRatings,
-      threads,
-      signal,
-    });
     return attempt.finish(async (session) => {
       await session.db
         .insertInto('experiments.evaluations')
@@ -69,21 +46,10 @@ export function evaluateTwin(
           run,
           configuration: key,
           parameters: JSON.stringify(configuration),
-          training_size: train.users.length,
-          rmse: evaluation.rmse,
-          mae: evaluation.mae,
-          rmse_with_fallback: evaluation.rmseWithFallback,
-          mae_with_fallback: evaluation.maeWithFallback,
-          precision_at_10: evaluation.precision,
-          recall_at_10: evaluation.recall,
-          ndcg_at_10: evaluation.ndcg,
-          map_at_10: evaluation.map,
-          coverage: evaluation.coverage,
-          users: evaluation.users,
-          predictions: evaluation.predictions,
-          dropped: evaluation.dropped,
-          factors_checksum: checksumModel(model),
-          training_seconds: trainingSeconds,
+          training_size: twin.trainingSize,
+          ...metricColumns(evaluation),
+          factors_checksum: twin.checksum,
+          training_seconds: twin.trainingSeconds,
         })
         .execute();
       const rows = await writeUserMetrics(session, run, key, evaluation);
