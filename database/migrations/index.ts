@@ -5,10 +5,12 @@ import * as lake from './0001-lake.ts';
 import * as store from './0002-store.ts';
 import * as pipeline from './0003-pipeline.ts';
 import * as serving from './0004-serving.ts';
+import * as gridSearch from './0005-grid-search.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-lake': lake,
   '0002-store': store,
   '0003-pipeline': pipeline,
   '0004-serving': serving,
+  '0005-grid-search': gridSearch,
 };
