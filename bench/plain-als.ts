@@ -16,10 +16,7 @@ export interface PlainRows {
 }
 
 /** Copies only what is not in the plain layout yet. */
-export function expandRows(
-  { starts, columns, values }: SparseRows,
-  scale: Float32Array | null,
-): PlainRows {
+export function expandRows({ starts, columns, values }: SparseRows, scale: Float32Array | null): PlainRows {
   return {
     starts,
     columns: columns instanceof Uint32Array ? columns : Uint32Array.from(columns),

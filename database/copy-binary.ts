@@ -67,13 +67,13 @@ export async function readFixedColumns(stream: Readable, target: FixedColumns): 
   const places = columns[0].length;
   const tupleBytes = 2 + columns.length * 8;
   await eachTuple(stream, columns.length, tupleBytes, (bytes, at) => {
-    if (target.filled === places) throw new Error(`binary COPY: more than the ${places} rows that were expected`);
+    if (target.filled === places)
+      throw new Error(`binary COPY: more than the ${places} rows that were expected`);
     const row = target.filled++;
     for (let column = 0, field = at; column < columns.length; column++, field += 8) {
       if (bytes.getInt32(field) !== 4) throw new Error('binary COPY: a null or a column that is not 4 bytes');
       const values = columns[column];
-      values[row] =
-        values instanceof Int32Array ? bytes.getInt32(field + 4) : bytes.getFloat32(field + 4);
+      values[row] = values instanceof Int32Array ? bytes.getInt32(field + 4) : bytes.getFloat32(field + 4);
     }
   });
 }

@@ -70,7 +70,9 @@ test('more rows than expected, or a null, are an error', async () => {
         filled: 0,
       }),
     );
-  await expect(read('select a, b from numbers where b is not null', 0)).rejects.toThrow('more than the 0 rows');
+  await expect(read('select a, b from numbers where b is not null', 0)).rejects.toThrow(
+    'more than the 0 rows',
+  );
   await expect(read('select a, b from numbers', 2)).rejects.toThrow();
 });
 

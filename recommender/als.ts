@@ -10,10 +10,7 @@ import type { ThreadContext } from './threads/protocol.ts';
 import { CHUNKS, balancedChunks, barrier, nextChunk, shareFlag } from './threads/sharing.ts';
 
 /** The matrix as a thread sees it. */
-export type MatrixParts = Pick<
-  RatingMatrix,
-  'userIds' | 'itemIds' | 'byUser' | 'byItem' | 'scale' | 'mean'
->;
+export type MatrixParts = Pick<RatingMatrix, 'userIds' | 'itemIds' | 'byUser' | 'byItem' | 'scale' | 'mean'>;
 
 /** The layout of factors in the engine's memory. */
 export interface Layout {
@@ -114,7 +111,11 @@ export function solveAls(task: AlsTask, context: ThreadContext): TrainedFactors 
   barrier(context);
 
   const finished = done.rows === (done.halfStep % 2 === 1 ? users : items).chunks.at(-1);
-  for (let step = finished ? done.halfStep + 1 : done.halfStep; step <= 2 * configuration.iterations; step++) {
+  for (
+    let step = finished ? done.halfStep + 1 : done.halfStep;
+    step <= 2 * configuration.iterations;
+    step++
+  ) {
     const side = step % 2 === 1 ? users : items;
     if (task.gram !== null) gramOfFixed(task, kernel, context, side.fixed, work);
     if (isFirst) task.doneChunks.fill(0);
@@ -192,7 +193,7 @@ export function solveSide(
   skipped: number,
   afterChunk: () => void,
 ): void {
-  for (let next = nextChunk(context, CHUNKS - skipped); next >= 0; ) {
+  for (let next = nextChunk(context, CHUNKS - skipped); next >= 0;) {
     const chunk = next + skipped;
     if (chunks[chunk] < chunks[chunk + 1]) kernel.solveRows(at, chunks[chunk], chunks[chunk + 1], work);
     Atomics.store(task.doneChunks, chunk, 1);

@@ -31,12 +31,20 @@ interface FoldInTask extends AlsTask {
  * ones whose ratings have changed. Ratings of items that the model does not know are left out.
  * @param ratings all ratings of the users to fold in
  */
-export function foldInUsers(model: Model, ratings: RatingTriples, options: FoldInOptions): Promise<FoldedRows> {
+export function foldInUsers(
+  model: Model,
+  ratings: RatingTriples,
+  options: FoldInOptions,
+): Promise<FoldedRows> {
   return foldIn(model, 'users', ratings, options);
 }
 
 /** The same for items against fixed user factors. */
-export function foldInItems(model: Model, ratings: RatingTriples, options: FoldInOptions): Promise<FoldedRows> {
+export function foldInItems(
+  model: Model,
+  ratings: RatingTriples,
+  options: FoldInOptions,
+): Promise<FoldedRows> {
   return foldIn(model, 'items', ratings, options);
 }
 
@@ -47,7 +55,8 @@ async function foldIn(
   { threads, signal }: FoldInOptions,
 ): Promise<FoldedRows> {
   const { configuration } = model;
-  if (configuration.family === 'popular') throw new Error('popular has no factors to fold in: train it again');
+  if (configuration.family === 'popular')
+    throw new Error('popular has no factors to fold in: train it again');
   const fixedIds = side === 'users' ? model.itemIds : model.userIds;
   const known = knownRows(ratings, fixedIds, side);
   if (known.length === 0) return { ids: new Int32Array(0), factors: new Float32Array(0) };
@@ -77,7 +86,11 @@ async function foldIn(
 }
 
 /** Rows whose other side the model knows. */
-function knownRows({ users, items }: RatingTriples, fixedIds: Int32Array, side: 'users' | 'items'): Int32Array {
+function knownRows(
+  { users, items }: RatingTriples,
+  fixedIds: Int32Array,
+  side: 'users' | 'items',
+): Int32Array {
   const indexOf = createLookup(fixedIds);
   const other = side === 'users' ? items : users;
   return Int32Array.from(other.keys()).filter((row) => indexOf(other[row]) >= 0);

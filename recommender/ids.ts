@@ -32,7 +32,8 @@ function indexByTable(column: Int32Array, first: number, last: number): IdIndex 
   const table = new Int32Array(last - first + 1);
   for (let row = 0; row < column.length; row++) table[column[row] - first] = 1;
   let count = 0;
-  for (let at = 0; at < table.length; at++) if (table[at] === 1) table[at] = count++;
+  for (let at = 0; at < table.length; at++)
+    if (table[at] === 1) table[at] = count++;
     else table[at] = -1;
   const ids = new Int32Array(count);
   for (let at = 0; at < table.length; at++) if (table[at] >= 0) ids[table[at]] = first + at;

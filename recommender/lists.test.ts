@@ -160,11 +160,7 @@ test('an item without a direction is similar to none', async () => {
 
 test('biases are no part of what makes items similar', async () => {
   const ratings = await buildRatingMatrix(randomRatings({ users: 40, items: 30, density: 0.4, seed: 5 }));
-  const model = await trainModel(
-    ratings,
-    { ...configuration, family: 'als-biased' },
-    { threads: 1 },
-  );
+  const model = await trainModel(ratings, { ...configuration, family: 'als-biased' }, { threads: 1 });
   const without = {
     ...model,
     configuration,

@@ -85,7 +85,11 @@ export function measureUsers({ model, grouped, lists, itemCounts, trainMean }: M
   return result;
 }
 
-function measureLists({ model, grouped, lists, itemCounts }: MeasureTask, values: UserValues, result: Measured): void {
+function measureLists(
+  { model, grouped, lists, itemCounts }: MeasureTask,
+  values: UserValues,
+  result: Measured,
+): void {
   const { users, starts, items, ratings, relevant } = grouped;
   const itemOf = createLookup(model.itemIds);
   const isListed = new Uint8Array(model.itemIds.length);

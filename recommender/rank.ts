@@ -78,7 +78,9 @@ export async function rankItems(request: RankingRequest): Promise<RankedLists> {
     const panelCount = Math.ceil(candidates.length / PANEL);
     const module = kernelModule();
     const kernel = instantiate(module, workspace.memory);
-    const queries = take(workspace.array(Float32Array, (request.queries.length / request.rank) * dimensions, what));
+    const queries = take(
+      workspace.array(Float32Array, (request.queries.length / request.rank) * dimensions, what),
+    );
     copyRows(request.queries, request.rank, queries, dimensions);
     const items = cosine
       ? queries
@@ -142,7 +144,11 @@ export function rankRows(task: RankTask, context: ThreadContext): void {
   rankChunks(task, kernel, context);
 }
 
-function measureLengths({ items, dimensions }: RankTask, lengths: Float64Array, context: ThreadContext): void {
+function measureLengths(
+  { items, dimensions }: RankTask,
+  lengths: Float64Array,
+  context: ThreadContext,
+): void {
   const [from, to] = threadRange(lengths.length, context.thread, context.threads);
   for (let item = from; item < to; item++) {
     let squares = 0;

@@ -45,7 +45,8 @@ export function fillStart({ configuration, layout, matrix, itemFactors, start }:
     matrix.itemIds.forEach((id, item) => {
       const known = indexOf(id);
       if (known < 0) return;
-      for (let i = 0; i < shared; i++) itemFactors[item * stride + i] = from.itemFactors[known * from.rank + i];
+      for (let i = 0; i < shared; i++)
+        itemFactors[item * stride + i] = from.itemFactors[known * from.rank + i];
     });
   }
 }

@@ -161,7 +161,8 @@ function largestResidual(
       const user = columns[at];
       const rating = ratingAt(ratings.byItem, ratings.scale, at);
       if (alpha !== null) add(vector(user), alpha * rating, 1 + alpha * rating);
-      else add(vector(user), 1, rating - (biased ? mean + (userFactors[user * width + width - 2] - mean) : 0));
+      else
+        add(vector(user), 1, rating - (biased ? mean + (userFactors[user * width + width - 2] - mean) : 0));
     }
     const scale = Math.max(...b.map(Math.abs), 1e-12);
     b.forEach((value, i) => (worst = Math.max(worst, Math.abs(ax[i] - value) / scale)));
@@ -187,7 +188,11 @@ test('stops early where an iteration lowers the objective by less than the toler
 
 test('a warm start goes on from an earlier model', async () => {
   const ratings = await matrix();
-  const { itemIds, itemFactors, rank } = await trainModel(ratings, { ...als, iterations: 20 }, { threads: 2 });
+  const { itemIds, itemFactors, rank } = await trainModel(
+    ratings,
+    { ...als, iterations: 20 },
+    { threads: 2 },
+  );
   const first = async (start?: { itemIds: Int32Array; itemFactors: Float32Array; rank: number }) => {
     const objectives: number[] = [];
     const onIteration = ({ objective }: { objective: number }) => objectives.push(objective);

@@ -1,4 +1,11 @@
-import { type AlsIteration, type AlsProgress, type AlsTask, type Layout, ROWS_PER_GRAM, SIDE_BYTES } from './als.ts';
+import {
+  type AlsIteration,
+  type AlsProgress,
+  type AlsTask,
+  type Layout,
+  ROWS_PER_GRAM,
+  SIDE_BYTES,
+} from './als.ts';
 import type { TrainedFactors } from './als.ts';
 import { type Configuration, type FactorizationConfiguration, predictsRatings } from './configuration.ts';
 import { exportedWidth } from './export-factors.ts';

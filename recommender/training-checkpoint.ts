@@ -72,7 +72,8 @@ export class CheckpointKeeper {
     let chunk = skipped;
     while (Atomics.load(this.#task.doneChunks, chunk) === 1) chunk++;
     const rows = chunks[chunk];
-    const fixedRows = halfStep % 2 === 1 ? this.#task.matrix.itemIds.length : this.#task.matrix.userIds.length;
+    const fixedRows =
+      halfStep % 2 === 1 ? this.#task.matrix.itemIds.length : this.#task.matrix.userIds.length;
     // Saved already, or the start, which follows from the seed.
     const hasFixed = this.#saved.halfStep === halfStep || halfStep === 1;
     const parts = hasFixed ? [] : [this.#part(halfStep - 1, fixedRows)];

@@ -6,6 +6,8 @@ import { connect } from '../database/connect.ts';
 import { keptVersions, lastRuns, liveRun } from '../database/readers.ts';
 import { type NightlyResult, TASK_QUEUES } from '../workflows/contracts.ts';
 import type { checkSource } from '../workflows/index.ts';
+import { gridSearchCommand } from './pipeline/grid-search.ts';
+import { withCandidate } from './support/candidate.ts';
 import { createCommand, integer, options, run } from './support/cli.ts';
 import { connectServers } from './support/connect-servers.ts';
 import { readDatabaseId, withDatabase } from './support/database.ts';
@@ -25,22 +27,25 @@ interface NightOptions {
 const nightly = createCommand('nightly', 'Start a night on the servers that run, and follow it.', [
   'npm run pipeline -- nightly --profile small',
   'npm run pipeline -- nightly --as-of 2026-11-24T02:00:00Z --no-wait',
+  'npm run pipeline -- nightly --candidate 3',
 ])
   .addOption(options.asOf())
   .addOption(options.profile('production'))
   .addOption(options.set())
+  .option('--candidate <search>', 'the best point of this grid search joins the challengers', integer(1))
   .addOption(options.wait())
   .addOption(options.noWait())
   .addOption(options.json())
-  .action(async (given: NightOptions) => {
-    resolveSettings(given.profile, given.set);
+  .action(async (given: NightOptions & { candidate?: number }) => {
+    const { profile, set, candidate } = given;
+    resolveSettings(profile, set);
     const { servers, temporal } = await connectServers();
-    const request = {
-      asOf: given.asOf ?? new Date().toISOString(),
-      profile: given.profile,
-      overrides: given.set,
-    };
     try {
+      const overrides =
+        candidate === undefined
+          ? set
+          : await withCandidate(servers.databaseUrl, candidate, { profile, overrides: set });
+      const request = { asOf: given.asOf ?? new Date().toISOString(), profile, overrides };
       await untilStopped().or(
         runNight({ servers, temporal, request, json: given.json ?? false, wait: given.wait }),
         `detached; the night for ${request.asOf} goes on: npm run pipeline -- status`,
@@ -194,6 +199,7 @@ const cancel = createCommand('cancel', 'Cancel the night that is live; what is s
 await run(
   createCommand('pipeline', 'Ad-hoc workflows, and what the pipeline knows about its runs.')
     .addCommand(nightly)
+    .addCommand(gridSearchCommand)
     .addCommand(check)
     .addCommand(cancel)
     .addCommand(status)

@@ -1,7 +1,9 @@
 /** What callers and workflows agree on: task queues, inputs, results, queries. */
 
+import type { GridSearchInput } from '../config/grid-search.ts';
 import type { ModelConfiguration } from '../config/settings.ts';
 import type { RunOutcome } from '../activities/monitoring/outcome.ts';
+import type { GridSearchOutcome } from '../activities/training/index.ts';
 
 /**
  * `nightjar` runs workflows and everything that waits for PostgreSQL; `nightjar-training` runs numeric work
@@ -33,6 +35,17 @@ export interface AbTestRequest extends RunRequest {
   arms: ModelConfiguration[];
 }
 
+/** A grid search: `points` are tried on one snapshot, `metric` chooses the best of them. */
+export interface GridSearchRequest extends GridSearchInput {
+  /** The run whose snapshot it is; the newest that came to its end where it is left out. */
+  run?: number;
+  /** As in `NightlyRequest`. */
+  database?: string;
+}
+
+/** The best point, and how many there were; every point stands in `experiments.grid_search_results`. */
+export type GridSearchResult = GridSearchOutcome;
+
 export type StageState = 'running' | 'done' | 'failed';
 
 /** A line of the stage table, in the UI's details and on the terminal. */
@@ -56,4 +69,9 @@ export const PROGRESS_QUERY = 'progress';
 /** Workflow id of the night for an as-of: starting the same as-of twice at once meets the first. */
 export function nightlyWorkflowId(asOf: string): string {
   return `nightly-${asOf}`;
+}
+
+/** Workflow id of a grid search on the snapshot of a run; `asked` tells what is asked for from anything else. */
+export function gridSearchWorkflowId(run: number, asked: string): string {
+  return `grid-search-run-${run}-${asked}`;
 }

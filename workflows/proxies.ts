@@ -8,7 +8,7 @@ import type { PublishingActivities } from '../activities/publishing/index.ts';
 import type { QualityActivities } from '../activities/quality/index.ts';
 import type { SelectionActivities } from '../activities/selection/index.ts';
 import type { TrainingActivities } from '../activities/training/index.ts';
-import { beginning, longSql, numeric, quickSql } from './timeouts.ts';
+import { beginning, longSql, numeric, numericLast, quickSql } from './timeouts.ts';
 
 export const { beginRun } = proxyActivities<MonitoringActivities>({
   ...beginning,
@@ -41,6 +41,19 @@ export const evaluateTwin: TrainingActivities['evaluateTwin'] = (input) => {
   return training.evaluateTwin.executeWithOptions({ summary: `evaluation twin of ${family}${rank}` }, [
     input,
   ]);
+};
+
+export const { beginGridSearch, finishGridSearch } = proxyActivities<TrainingActivities>({
+  ...quickSql,
+  summary: 'grid search',
+});
+const grid = proxyActivities<TrainingActivities>({ ...numericLast, summary: 'grid point' });
+export const evaluateGridPoint: TrainingActivities['evaluateGridPoint'] = (input) => {
+  const { family, rank, regularization } = input.configuration;
+  return grid.evaluateGridPoint.executeWithOptions(
+    { summary: `grid point ${family} rank ${rank} reg ${regularization}` },
+    [input],
+  );
 };
 
 export const { refitModel } = proxyActivities<TrainingActivities>({

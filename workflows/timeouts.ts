@@ -51,6 +51,12 @@ export const numeric = {
 } satisfies ActivityOptions;
 
 /**
+ * Numeric work that can wait: a night's own goes first where the server goes by priorities, which 1.29 does with
+ * `matching.useNewMatcher`. 5 is the last.
+ */
+export const numericLast = { ...numeric, priority: { priorityKey: 5 } } satisfies ActivityOptions;
+
+/**
  * Entering a run in the ledger. While another night is live it is refused again and again, so it waits by
  * retrying, for longer than a night takes.
  */
@@ -66,3 +72,6 @@ export const beginning = {
  * by the activity that could not be done, and below the day until the next one; `test/night.test.ts` adds it up.
  */
 export const NIGHT_EXECUTION_TIMEOUT = '22h';
+
+/** 64 points, the most there may be, one after another and each as long as one attempt may take: 11 h; twice that. */
+export const GRID_SEARCH_EXECUTION_TIMEOUT = '22h';

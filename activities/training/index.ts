@@ -2,10 +2,21 @@ import { withHeartbeat } from '../support/with-heartbeat.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import { type EvaluateTwinInput, type TwinResult, evaluateTwin } from './evaluate-twin.ts';
+import { type GridPointInput, type GridPointResult, evaluateGridPoint } from './grid-point.ts';
+import {
+  type BeginGridSearchInput,
+  type BegunGridSearch,
+  type GridSearchOutcome,
+  type GridSearchReference,
+  beginGridSearch,
+  finishGridSearch,
+} from './grid-search.ts';
 import { type SplitChecksums, checksumInput, loadModelInput } from './model-input.ts';
 import { type RefitResult, refitModel } from './refit-model.ts';
 
 export type { EvaluateTwinInput, TwinResult } from './evaluate-twin.ts';
+export type { GridPointInput, GridPointResult } from './grid-point.ts';
+export type { GridSearchOutcome } from './grid-search.ts';
 export type { RefitResult } from './refit-model.ts';
 
 export interface SplitResult extends StageResult {
@@ -16,7 +27,7 @@ export interface SplitResult extends StageResult {
 
 export type TrainingActivities = ReturnType<typeof createTrainingActivities>;
 
-/** The model input, evaluation twins and the model to be served. */
+/** The model input, evaluation twins, grid searches and the model to be served. */
 export function createTrainingActivities(dependencies: ActivityDependencies) {
   const { connection } = dependencies;
   return {
@@ -65,6 +76,18 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
     /** Trains the chosen configuration on the whole snapshot: the model version to be served. */
     refitModel: (input: RunReference): Promise<RefitResult> =>
       withHeartbeat((heartbeat) => refitModel(dependencies, input, heartbeat)),
+
+    /** Enters a grid search, or finds the one that its workflow has. */
+    beginGridSearch: (input: BeginGridSearchInput): Promise<BegunGridSearch> =>
+      beginGridSearch(dependencies, input),
+
+    /** Trains and measures one point of a grid search, once. */
+    evaluateGridPoint: (input: GridPointInput): Promise<GridPointResult> =>
+      withHeartbeat((heartbeat) => evaluateGridPoint(dependencies, input, heartbeat)),
+
+    /** Chooses the best point of a grid search whose points have all been tried. */
+    finishGridSearch: (input: GridSearchReference): Promise<GridSearchOutcome> =>
+      finishGridSearch(dependencies, input),
   };
 }
 

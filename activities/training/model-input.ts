@@ -41,7 +41,8 @@ export async function loadModelInput(
     if (cached !== null) {
       cached.train = expected.train;
       const found = await checksumInput(cached, signal);
-      if (found.train === expected.train_checksum && found.holdout === expected.holdout_checksum) return cached;
+      if (found.train === expected.train_checksum && found.holdout === expected.holdout_checksum)
+        return cached;
       cached.columns.release();
     }
   }
@@ -55,7 +56,10 @@ export async function loadModelInput(
   }
 }
 
-export async function checksumInput({ columns, train }: ModelInput, signal: AbortSignal): Promise<SplitChecksums> {
+export async function checksumInput(
+  { columns, train }: ModelInput,
+  signal: AbortSignal,
+): Promise<SplitChecksums> {
   return {
     train: await checksumRatings(columns, [0, train], signal),
     holdout: await checksumRatings(columns, [train, columns.users.length], signal),

@@ -74,9 +74,13 @@ export async function writeSnapshotFile(
     await mkdir(folder, { recursive: true, mode: 0o700 });
     file = await open(draft, 'wx', 0o600);
     const out = file;
-    await eachPiece(columns, signal, async (piece, at) => (await out.write(piece, 0, piece.length, at)).bytesWritten);
+    await eachPiece(
+      columns,
+      signal,
+      async (piece, at) => (await out.write(piece, 0, piece.length, at)).bytesWritten,
+    );
     await rename(draft, target);
-    await dropOthers(key);
+    await dropOlder({ ...key, folder });
   } catch (error) {
     await rm(draft, { force: true }).catch(() => undefined);
     signal.throwIfAborted();
@@ -86,11 +90,11 @@ export async function writeSnapshotFile(
   }
 }
 
-async function dropOthers(key: SnapshotKey): Promise<void> {
-  if (key.folder === null) return;
-  const own = fileName(key);
-  for (const name of await readdir(key.folder)) {
-    if (name.startsWith(`${key.database}-`) && name !== own) await rm(join(key.folder, name), { force: true });
+async function dropOlder({ folder, database, run }: SnapshotKey & { folder: string }): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const other = /^(.+)-run(\d+)-/.exec(name);
+    if (other !== null && other[1] === database && Number(other[2]) < run)
+      await rm(join(folder, name), { force: true });
   }
 }
 
@@ -102,7 +106,7 @@ async function eachPiece(
   let start = 0;
   for (const { buffer, byteOffset, byteLength } of [users, items, ratings]) {
     const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-    for (let at = 0; at < byteLength; ) {
+    for (let at = 0; at < byteLength;) {
       signal.throwIfAborted();
       const moved = await move(bytes.subarray(at, Math.min(byteLength, at + PIECE_BYTES)), start + at);
       if (moved === 0) throw new Error('the file ends too early');

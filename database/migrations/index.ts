@@ -5,6 +5,7 @@ import * as lake from './0001-lake.ts';
 import * as store from './0002-store.ts';
 import * as pipeline from './0003-pipeline.ts';
 import * as serving from './0004-serving.ts';
+import * as gridSearch from './0005-grid-search.ts';
 import * as engine from './0006-engine.ts';
 
 export const migrations: Record<string, Migration> = {
@@ -12,5 +13,6 @@ export const migrations: Record<string, Migration> = {
   '0002-store': store,
   '0003-pipeline': pipeline,
   '0004-serving': serving,
+  '0005-grid-search': gridSearch,
   '0006-engine': engine,
 };

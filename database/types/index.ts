@@ -53,6 +53,8 @@ export interface Database {
   'experiments.user_metrics': pipeline.UserMetrics;
   'experiments.ab_test_results': pipeline.AbTestResults;
   'experiments.comparisons': pipeline.Comparisons;
+  'experiments.grid_searches': pipeline.GridSearches;
+  'experiments.grid_search_results': pipeline.GridSearchResults;
 
   'quality.check_results': pipeline.CheckResults;
   'pipeline.identity': pipeline.Identity;

@@ -212,6 +212,48 @@ export interface Comparisons {
   winner: string;
 }
 
+/** `experiments.grid_searches`: configurations tried on the snapshot of one run. The workflow id names the search. */
+export interface GridSearches {
+  search: GeneratedAlways<number>;
+  workflow_id: string;
+  /** Temporal's run id of the start event, as in `pipeline.runs`. */
+  execution_id: string;
+  /** The run whose snapshot it is. */
+  run: number;
+  /** The metric that chooses. */
+  metric: string;
+  /** The configurations that are tried, in the order in which they were named. */
+  points: Json<unknown>;
+  code_version: string;
+  created_at: Generated<Date>;
+  /** Set when every point has its row. */
+  finished_at: Date | null;
+  /** Null where no point has the metric. */
+  best_configuration: string | null;
+}
+
+type Nullable<Columns> = { [Column in keyof Columns]: Columns[Column] | null };
+
+/** `experiments.grid_search_results`: one point of a search; appended, never overwritten. */
+export interface GridSearchResults extends Nullable<MetricColumns> {
+  search: number;
+  configuration: string;
+  parameters: Json<unknown>;
+  family: string;
+  rank: number;
+  iterations: number;
+  reg_param: number;
+  training_size: number | null;
+  factors_checksum: string | null;
+  training_seconds: number | null;
+  status: 'ok' | 'failed';
+  /** Why a point failed; it has no metrics then. */
+  reason: string | null;
+  /** Marked when the search is finished: one point of it at most. */
+  is_best: Generated<boolean>;
+  evaluated_at: Generated<Date>;
+}
+
 export type ModelStatus = 'candidate' | 'champion' | 'retired' | 'rejected';
 
 /** `models.metadata`: one row per model version, with the metrics of its evaluation twin. */

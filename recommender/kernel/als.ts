@@ -41,7 +41,9 @@ class Side {
 
 /** Bytes of scratch that a thread needs for `solveRows`. */
 export function solverBytes(width: u32, stride: u32, block: u32): usize {
-  return <usize>(4 * (stride * stride + stride) * 4 + block * (stride + 1) * 4 + (width + 1) * (width + 5) * 16 + 96);
+  return <usize>(
+    (4 * (stride * stride + stride) * 4 + block * (stride + 1) * 4 + (width + 1) * (width + 5) * 16 + 96)
+  );
 }
 
 /**
@@ -65,7 +67,14 @@ export function solveRows(task: usize, from: u32, to: u32, scratch: usize): void
   for (let row = from; row < to; row += 4) {
     const rows = min<u32>(4, to - row);
     for (let lane: u32 = 0; lane < rows; lane++) {
-      const constant = accumulate(side, row + lane, packed, targets, grams + lane * gramBytes, sides + lane * rhsBytes);
+      const constant = accumulate(
+        side,
+        row + lane,
+        packed,
+        targets,
+        grams + lane * gramBytes,
+        sides + lane * rhsBytes,
+      );
       store<f64>(constants + lane * 8, constant);
     }
     // Lanes without a row repeat the first one, and nobody looks at them.
@@ -86,7 +95,15 @@ export function solveRows(task: usize, from: u32, to: u32, scratch: usize): void
 }
 
 /** Gram matrix of the contiguous rows [from, to) of `factors`: upper triangle, `stride` floats a row. */
-export function gramOfRows(factors: usize, from: u32, to: u32, stride: u32, block: u32, gram: usize, scratch: usize): void {
+export function gramOfRows(
+  factors: usize,
+  from: u32,
+  to: u32,
+  stride: u32,
+  block: u32,
+  gram: usize,
+  scratch: usize,
+): void {
   memory.fill(gram, 0, stride * stride * 4);
   // The targets of what has none: their sums go to the scratch and are not looked at.
   memory.fill(scratch, 0, (block + stride) * 4);
@@ -217,7 +234,15 @@ function madd(sum: v128, a: v128, b: v128): v128 {
 
 /** Rows i to i + 3, columns i to i + 7, and columns i to i + 3 of the right-hand side. */
 function diagonalTile8(left: usize, end: usize, targets: usize, bytes: u32, to: usize, rhs: usize): void {
-  let a0 = f32x4.splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0, r = a0;
+  let a0 = f32x4.splat(0),
+    a1 = a0,
+    b0 = a0,
+    b1 = a0,
+    c0 = a0,
+    c1 = a0,
+    d0 = a0,
+    d1 = a0,
+    r = a0;
   for (; left < end; left += bytes, targets += 4) {
     const x0 = v128.load(left);
     const x1 = v128.load(left, 16);
@@ -251,7 +276,11 @@ function diagonalTile8(left: usize, end: usize, targets: usize, bytes: u32, to: 
 
 /** The last four rows and columns, and of the right-hand side. */
 function diagonalTile4(left: usize, end: usize, targets: usize, bytes: u32, to: usize, rhs: usize): void {
-  let a = f32x4.splat(0), b = a, c = a, d = a, r = a;
+  let a = f32x4.splat(0),
+    b = a,
+    c = a,
+    d = a,
+    r = a;
   for (; left < end; left += bytes, targets += 4) {
     const x = v128.load(left);
     r = madd(r, v128.load32_splat(targets), x);
@@ -269,7 +298,14 @@ function diagonalTile4(left: usize, end: usize, targets: usize, bytes: u32, to: 
 
 /** Four rows by eight columns right of the diagonal. */
 function tile8(left: usize, right: usize, end: usize, bytes: u32, to: usize): void {
-  let a0 = f32x4.splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
+  let a0 = f32x4.splat(0),
+    a1 = a0,
+    b0 = a0,
+    b1 = a0,
+    c0 = a0,
+    c1 = a0,
+    d0 = a0,
+    d1 = a0;
   for (; left < end; left += bytes, right += bytes) {
     const x0 = v128.load(right);
     const x1 = v128.load(right, 16);
@@ -301,7 +337,10 @@ function tile8(left: usize, right: usize, end: usize, bytes: u32, to: usize): vo
 
 /** Four rows by the last four columns. */
 function tile4(left: usize, right: usize, end: usize, bytes: u32, to: usize): void {
-  let a = f32x4.splat(0), b = a, c = a, d = a;
+  let a = f32x4.splat(0),
+    b = a,
+    c = a,
+    d = a;
   for (; left < end; left += bytes, right += bytes) {
     const x = v128.load(right);
     a = madd(a, v128.load32_splat(left), x);

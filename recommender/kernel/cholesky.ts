@@ -65,12 +65,18 @@ export function factorise(system: usize, width: u32): void {
     const diagonal = row + i * 16;
     const before = v128.load(diagonal);
     let j = i;
-    for (; j + 8 <= width + 1; j += 8) eliminate8(system + i * 16, system + j * 16, row + j * 16, diagonal, bytes);
-    for (; j + 4 <= width + 1; j += 4) eliminate4(system + i * 16, system + j * 16, row + j * 16, diagonal, bytes);
+    for (; j + 8 <= width + 1; j += 8)
+      eliminate8(system + i * 16, system + j * 16, row + j * 16, diagonal, bytes);
+    for (; j + 4 <= width + 1; j += 4)
+      eliminate4(system + i * 16, system + j * 16, row + j * 16, diagonal, bytes);
     for (; j <= width; j++) eliminate1(system + i * 16, system + j * 16, row + j * 16, diagonal, bytes);
     const pivot = v128.load(diagonal);
     const usable = f32x4.gt(pivot, f32x4.mul(before, f32x4.splat(LEAST_PIVOT)));
-    const inverse = v128.bitselect(f32x4.div(f32x4.splat(1), f32x4.sqrt(pivot)), f32x4.splat(f32.NaN), usable);
+    const inverse = v128.bitselect(
+      f32x4.div(f32x4.splat(1), f32x4.sqrt(pivot)),
+      f32x4.splat(f32.NaN),
+      usable,
+    );
     v128.store(diagonal, inverse);
     for (j = i + 1; j <= width; j++) v128.store(row + j * 16, f32x4.mul(inverse, v128.load(row + j * 16)));
   }
@@ -78,8 +84,14 @@ export function factorise(system: usize, width: u32): void {
 
 /** Takes rows k < i off eight elements of row i: element j loses U(k, i) U(k, j). */
 function eliminate8(factor: usize, above: usize, to: usize, end: usize, bytes: u32): void {
-  let a = v128.load(to), b = v128.load(to, 16), c = v128.load(to, 32), d = v128.load(to, 48);
-  let e = v128.load(to, 64), f = v128.load(to, 80), g = v128.load(to, 96), h = v128.load(to, 112);
+  let a = v128.load(to),
+    b = v128.load(to, 16),
+    c = v128.load(to, 32),
+    d = v128.load(to, 48);
+  let e = v128.load(to, 64),
+    f = v128.load(to, 80),
+    g = v128.load(to, 96),
+    h = v128.load(to, 112);
   for (; factor < end; factor += bytes, above += bytes) {
     const u = v128.load(factor);
     a = msub(a, u, v128.load(above));
@@ -102,7 +114,10 @@ function eliminate8(factor: usize, above: usize, to: usize, end: usize, bytes: u
 }
 
 function eliminate4(factor: usize, above: usize, to: usize, end: usize, bytes: u32): void {
-  let a = v128.load(to), b = v128.load(to, 16), c = v128.load(to, 32), d = v128.load(to, 48);
+  let a = v128.load(to),
+    b = v128.load(to, 16),
+    c = v128.load(to, 32),
+    d = v128.load(to, 48);
   for (; factor < end; factor += bytes, above += bytes) {
     const u = v128.load(factor);
     a = msub(a, u, v128.load(above));
@@ -126,7 +141,7 @@ function eliminate1(factor: usize, above: usize, to: usize, end: usize, bytes: u
 export function substitute(system: usize, width: u32): void {
   const bytes = rowBytes(width);
   const side = system + width * 16;
-  for (let j = width; j-- > 0; ) {
+  for (let j = width; j-- > 0;) {
     const x = f32x4.mul(v128.load(system + j * bytes + j * 16), v128.load(side + j * bytes));
     v128.store(side + j * bytes, x);
     for (let i: u32 = 0; i < j; i++) {

@@ -66,7 +66,15 @@ export function rankQueries(task: usize, from: u32, to: u32, scratch: usize): vo
       const at = group * QUERIES;
       if (!canBeat(norm, norms + at * 4, thresholds + at * 4)) continue;
       open++;
-      rankGroup(ranking, from + at, scratch + group * groupBytes, norms + at * 4, thresholds + at * 4, first, last);
+      rankGroup(
+        ranking,
+        from + at,
+        scratch + group * groupBytes,
+        norms + at * 4,
+        thresholds + at * 4,
+        first,
+        last,
+      );
     }
     // Norms descend: what nobody's list can take from this block, it can take from none after it.
     if (open == 0) return;
@@ -83,7 +91,14 @@ function canBeat(norm: f32, norms: usize, thresholds: usize): bool {
 }
 
 /** Lays queries out a group at a time, dimension by dimension; absent ones are out of reach of any score. */
-function packQueries(ranking: Ranking, from: u32, to: u32, packed: usize, norms: usize, thresholds: usize): void {
+function packQueries(
+  ranking: Ranking,
+  from: u32,
+  to: u32,
+  packed: usize,
+  norms: usize,
+  thresholds: usize,
+): void {
   const dimensions = ranking.dimensions;
   const count = to - from;
   const padded = ((count + QUERIES - 1) / QUERIES) * QUERIES;
@@ -126,8 +141,16 @@ function rankGroup(
   for (let panel = first; panel < last; panel++) {
     let q = packed;
     let p = ranking.panels + panel * panelBytes;
-    let a0 = f32x4.splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0;
-    let d0 = a0, d1 = a0, e0 = a0, e1 = a0;
+    let a0 = f32x4.splat(0),
+      a1 = a0,
+      b0 = a0,
+      b1 = a0,
+      c0 = a0,
+      c1 = a0;
+    let d0 = a0,
+      d1 = a0,
+      e0 = a0,
+      e1 = a0;
     for (; q < end; q += QUERIES * 4, p += ITEMS * 4) {
       const x0 = v128.load(p);
       const x1 = v128.load(p, 16);
@@ -220,9 +243,11 @@ function scoreOf(ranking: Ranking, row: u32, item: u32): f64 {
   const left = ranking.queries + row * dimensions * 4;
   const right = ranking.items + item * dimensions * 4;
   let sum: f64 = 0;
-  for (let d: u32 = 0; d < dimensions * 4; d += 4) sum += <f64>load<f32>(left + d) * <f64>load<f32>(right + d);
+  for (let d: u32 = 0; d < dimensions * 4; d += 4)
+    sum += <f64>load<f32>(left + d) * <f64>load<f32>(right + d);
   if (ranking.queryLengths == 0) return sum;
-  const cosine = sum / (load<f64>(ranking.queryLengths + row * 8) * load<f64>(ranking.itemLengths + item * 8));
+  const cosine =
+    sum / (load<f64>(ranking.queryLengths + row * 8) * load<f64>(ranking.itemLengths + item * 8));
   // Rounding may carry a cosine past its bounds.
   return Math.max(-1, Math.min(1, cosine));
 }
@@ -235,7 +260,9 @@ function isLeftOut(ranking: Ranking, row: u32, item: u32): bool {
   let high = load<u32>(ranking.starts + row * 4, 4);
   while (low < high) {
     const middle = (low + high) >>> 1;
-    const column = ranking.wide ? load<u32>(ranking.columns + middle * 4) : load<u16>(ranking.columns + middle * 2);
+    const column = ranking.wide
+      ? load<u32>(ranking.columns + middle * 4)
+      : load<u16>(ranking.columns + middle * 2);
     if (column == item) return true;
     if (column < item) low = middle + 1;
     else high = middle;

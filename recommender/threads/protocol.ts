@@ -1,4 +1,5 @@
-export type TaskName = 'checksum' | 'split' | 'matrix' | 'als' | 'fold' | 'rank' | 'group' | 'measure' | 'bootstrap';
+export type TaskName =
+  'checksum' | 'split' | 'matrix' | 'als' | 'fold' | 'rank' | 'group' | 'measure' | 'bootstrap';
 
 /** What a thread is started with. */
 export interface ThreadStart {

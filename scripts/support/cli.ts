@@ -85,3 +85,29 @@ export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: s
     return value;
   };
 }
+
+/** A number above zero. */
+export function positive(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value <= 0)
+    throw new InvalidArgumentError('expected a number above 0');
+  return value;
+}
+
+/** One of several names. */
+export function oneOf<Name extends string>(names: readonly Name[]): (text: string) => Name {
+  return (text) => {
+    const name = names.find((one) => one === text);
+    if (name === undefined) throw new InvalidArgumentError(`expected ${names.join(', ')}`);
+    return name;
+  };
+}
+
+/** Values that differ, separated by commas. */
+export function list<Value>(value: (text: string) => Value): (text: string) => Value[] {
+  return (text) => {
+    const values = text.split(',').map((one) => value(one.trim()));
+    if (new Set(values).size < values.length) throw new InvalidArgumentError('expected values that differ');
+    return values;
+  };
+}

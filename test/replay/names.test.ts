@@ -11,8 +11,16 @@ import { WORKFLOWS } from './replay.ts';
 
 /** Every name that histories, callers, schedules and lists know something by. */
 const PINNED = {
-  workflows: ['abTest', 'checkSource', 'nightlyPipeline', 'publishRecommendations', 'refreshFeatures'],
+  workflows: [
+    'abTest',
+    'checkSource',
+    'gridSearch',
+    'nightlyPipeline',
+    'publishRecommendations',
+    'refreshFeatures',
+  ],
   activities: [
+    'beginGridSearch',
     'beginRun',
     'buildMovieFeatures',
     'buildSilver',
@@ -23,8 +31,10 @@ const PINNED = {
     'computeMovieStats',
     'computeSimilarMovies',
     'computeTrending',
+    'evaluateGridPoint',
     'evaluateTwin',
     'failRun',
+    'finishGridSearch',
     'finishRun',
     'ingestBronze',
     'publishVersion',
@@ -47,7 +57,7 @@ const PINNED = {
     'NightjarRun INT',
     'NightjarStage KEYWORD',
   ],
-  ids: ['nightly-2026-11-24T02:00:00.000Z'],
+  ids: ['nightly-2026-11-24T02:00:00.000Z', 'grid-search-run-7-3f2a'],
 };
 
 /** Names of the queries, signals and updates that the workflows define. */
@@ -76,7 +86,7 @@ const found: typeof PINNED = {
   handlers: [...new Set(handlers())],
   queues: Object.values(contracts.TASK_QUEUES),
   searchAttributes: Object.values(searchAttributes).map(({ name, type }) => `${name} ${type}`),
-  ids: [contracts.nightlyWorkflowId('2026-11-24T02:00:00.000Z')],
+  ids: [contracts.nightlyWorkflowId('2026-11-24T02:00:00.000Z'), contracts.gridSearchWorkflowId(7, '3f2a')],
 };
 
 const kinds = Object.keys(PINNED) as (keyof typeof PINNED)[];

@@ -12,7 +12,7 @@ import { connectTemporal } from '../../temporal/connect.ts';
 import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
 import { createWorkers } from '../../worker/create-workers.ts';
 import { type NightlyRequest, type NightlyResult, TASK_QUEUES } from '../../workflows/contracts.ts';
-import type { checkSource, nightlyPipeline } from '../../workflows/index.ts';
+import type { checkSource, gridSearch, nightlyPipeline } from '../../workflows/index.ts';
 import { dependencies } from '../support/runs.ts';
 import { fillSource } from '../support/source.ts';
 import { SMALL } from '../support/stages.ts';
@@ -76,6 +76,22 @@ async function runCases(client: Client, ended: Ended): Promise<void> {
   });
   await check.result();
   await ended('checked', check);
+
+  const point = (rank: number, regularization: number) => ({
+    family: 'als' as const,
+    rank,
+    iterations: 3,
+    regularization,
+    seed: 42,
+  });
+  const search = await client.workflow.start<typeof gridSearch>('gridSearch', {
+    workflowId: 'grid-search',
+    taskQueue: TASK_QUEUES.pipeline,
+    // As good as no penalty at a rank far above the ratings: no usable model.
+    args: [{ points: [point(3, 0.1), point(3, 0.3), point(60, 1e-300)], metric: 'rmse' }],
+  });
+  await search.result();
+  await ended('searched', search);
 }
 
 /** Cancels one night in its A/B test, and has the twin that is being trained wait for it. */

@@ -46,7 +46,7 @@ test('npm run record makes every history anew, by itself', async () => {
   expect(kept.map(({ file }) => file)).toEqual(expect.arrayContaining(recorded.map(({ file }) => file)));
   const bundle = await bundleWorkflows();
   for (const history of recorded) await replay(bundle, history);
-  // Servers and eight runs: half a minute alone, longer beside other tests.
+  // Servers and nine runs: half a minute alone, longer beside other tests.
 }, 300_000);
 
 describe('a run of a running server', () => {

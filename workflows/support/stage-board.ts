@@ -9,7 +9,7 @@ export interface StageBoard {
   identify(run: number, asOf: string): void;
   /**
    * Runs one stage under its domain name and keeps its line current. What the stage returns is passed on; its
-   * `rows` and `note` are shown.
+   * `rows` and `note` are shown, and its `state` where it has one.
    */
   stage<Result>(name: string, work: () => Promise<Result>): Promise<Result>;
   /** The stage that failed first, if one did. */
@@ -37,7 +37,7 @@ export function createStageBoard(): StageBoard {
       const started = Date.now();
       try {
         const result = await work();
-        Object.assign(line, shown(result), { state: 'done' });
+        Object.assign(line, shown(result));
         return result;
       } catch (error) {
         line.state = 'failed';
@@ -55,9 +55,9 @@ export function createStageBoard(): StageBoard {
   };
 }
 
-function shown(result: unknown): Pick<StageLine, 'rows' | 'note'> {
-  const { rows, note } = (typeof result === 'object' && result !== null ? result : {}) as Partial<StageLine>;
-  return { rows: rows ?? null, note: note ?? null };
+function shown(result: unknown): Pick<StageLine, 'state' | 'rows' | 'note'> {
+  const given = (typeof result === 'object' && result !== null ? result : {}) as Partial<StageLine>;
+  return { state: given.state ?? 'done', rows: given.rows ?? null, note: given.note ?? null };
 }
 
 const MARKS = { running: '…', done: '✓', failed: '✗' } as const;

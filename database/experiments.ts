@@ -1,0 +1,66 @@
+/** Grid searches, and the snapshots that one can be made on. */
+
+import type { Db } from './connect.ts';
+import type { RunStatus } from './types/index.ts';
+import { attachedRuns } from './versions.ts';
+
+export interface KeptSnapshot {
+  run: number;
+  as_of: Date;
+  profile: string;
+  status: RunStatus;
+}
+
+/** Runs whose snapshot is kept, newest first. */
+export async function keptSnapshots(db: Db): Promise<KeptSnapshot[]> {
+  const kept = await attachedRuns(db, 'silver.ratings');
+  if (kept.length === 0) return [];
+  return db
+    .selectFrom('pipeline.runs')
+    .innerJoin('silver.snapshots', 'silver.snapshots.run', 'pipeline.runs.run')
+    .where('pipeline.runs.run', 'in', kept)
+    .orderBy('pipeline.runs.run', 'desc')
+    .select(['pipeline.runs.run', 'pipeline.runs.as_of', 'profile', 'status'])
+    .execute();
+}
+
+/**
+ * The snapshot of `run`; without one that of the newest run that came to its end, whose snapshot has passed its gates
+ * and stays until the next night.
+ * @returns undefined where it is not kept
+ */
+export function chooseSnapshot(kept: KeptSnapshot[], run: number | undefined): KeptSnapshot | undefined {
+  return kept.find((one) =>
+    run === undefined ? one.status === 'success' || one.status === 'blocked' : one.run === run,
+  );
+}
+
+/** A grid search by its number. */
+export function gridSearch(db: Db, search: number) {
+  return db
+    .selectFrom('experiments.grid_searches as g')
+    .innerJoin('pipeline.runs as r', 'r.run', 'g.run')
+    .where('g.search', '=', search)
+    .select(['g.search', 'g.execution_id', 'g.run', 'g.metric', 'g.points', 'g.finished_at', 'r.as_of'])
+    .executeTakeFirst();
+}
+
+/** The run that the grid search of a workflow is on, if it was entered. */
+export function runOfGridSearch(db: Db, workflowId: string) {
+  return db
+    .selectFrom('experiments.grid_searches as g')
+    .innerJoin('pipeline.runs as r', 'r.run', 'g.run')
+    .where('g.workflow_id', '=', workflowId)
+    .select(['r.run', 'r.profile'])
+    .executeTakeFirst();
+}
+
+/** The points of a grid search that have been tried. */
+export function gridSearchResults(db: Db, search: number) {
+  return db
+    .selectFrom('experiments.grid_search_results')
+    .selectAll()
+    .where('search', '=', search)
+    .orderBy('configuration')
+    .execute();
+}

@@ -1,0 +1,238 @@
+import { createHash } from 'node:crypto';
+import { WorkflowIdConflictPolicy } from '@temporalio/client';
+import { Option } from 'commander';
+import { codeVersion } from '../../config/code-version.ts';
+import {
+  GRID_FAMILIES,
+  GRID_METRIC_NAMES,
+  type GridAxes,
+  type GridMetric,
+  type GridSearchInput,
+  byMetric,
+  checkGridSearch,
+  gridPoints,
+} from '../../config/grid-search.ts';
+import { UsageError } from '../../config/settings.ts';
+import { connect } from '../../database/connect.ts';
+import {
+  chooseSnapshot,
+  gridSearchResults,
+  keptSnapshots,
+  runOfGridSearch,
+} from '../../database/experiments.ts';
+import {
+  type GridSearchRequest,
+  type GridSearchResult,
+  TASK_QUEUES,
+  gridSearchWorkflowId,
+} from '../../workflows/contracts.ts';
+import type { gridSearch } from '../../workflows/index.ts';
+import { GRID_SEARCH_EXECUTION_TIMEOUT } from '../../workflows/timeouts.ts';
+import { addChallenger } from '../support/candidate.ts';
+import { createCommand, integer, list, oneOf, options, positive } from '../support/cli.ts';
+import { type ConnectedServers, connectServers } from '../support/connect-servers.ts';
+import { readDatabaseId } from '../support/database.ts';
+import { followNight } from '../support/follow.ts';
+import { print } from '../support/night.ts';
+import { runUrl } from '../support/show-night.ts';
+import { metric, table } from '../support/table.ts';
+import { untilStopped } from '../support/until-stopped.ts';
+
+interface GridSearchOptions {
+  run?: number;
+  family: GridAxes['family'];
+  rank: number[];
+  reg: number[];
+  iterations: number[];
+  alpha?: number[];
+  seed: number;
+  metric: GridMetric;
+  wait: boolean;
+  json?: boolean;
+}
+
+/** What a person typed, as a search. */
+function asked(given: GridSearchOptions): GridSearchInput {
+  const { family, rank, iterations, reg: regularization, alpha = [1], seed } = given;
+  if (given.alpha !== undefined && !family.includes('als-implicit'))
+    throw new UsageError(`--alpha ${alpha.join(',')}: only als-implicit has one; name it in --family`);
+  const points = gridPoints({ family, rank, iterations, regularization, alpha, seed });
+  return checkGridSearch({ points, metric: given.metric });
+}
+
+/** The same for what is asked for again, on the same snapshot by the same code: one search. */
+function workflowIdOf({ points, metric }: GridSearchInput, run: number): string {
+  const version = codeVersion(process.env.NIGHTJAR_CODE_VERSION);
+  const digest = createHash('sha256')
+    .update(JSON.stringify([points, metric, version]))
+    .digest('hex');
+  return gridSearchWorkflowId(run, digest.slice(0, 12));
+}
+
+interface SearchedRun {
+  run: number;
+  profile: string;
+}
+
+/** The run whose snapshot is meant. One that is not kept serves where the search was made, to show it again. */
+async function findRun(
+  url: string,
+  wanted: number | undefined,
+  search: GridSearchInput,
+): Promise<SearchedRun> {
+  const connection = connect({ url, applicationName: 'nightjar-script', max: 1 });
+  try {
+    const kept = await keptSnapshots(connection.db);
+    const chosen = chooseSnapshot(kept, wanted);
+    if (chosen !== undefined) return chosen;
+    const there = kept.length === 0 ? 'none is' : `kept are ${kept.map(({ run }) => run).join(', ')}`;
+    if (wanted === undefined) {
+      throw new UsageError(
+        `--run: no run that came to its end has a snapshot that is kept (${there}); start a night first, or name a run`,
+      );
+    }
+    const made = await runOfGridSearch(connection.db, workflowIdOf(search, wanted));
+    if (made === undefined)
+      throw new UsageError(`--run ${wanted}: the snapshot of that run is not kept; ${there}`);
+    return made;
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Starts the search, or takes hold of the one that runs; one that was made gives its stored points. */
+function startSearch({ temporal }: ConnectedServers, request: GridSearchRequest & { run: number }) {
+  const { run, points, metric } = request;
+  return temporal.client.workflow.start<typeof gridSearch>('gridSearch', {
+    workflowId: workflowIdOf(request, run),
+    workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+    taskQueue: TASK_QUEUES.pipeline,
+    args: [request],
+    workflowExecutionTimeout: GRID_SEARCH_EXECUTION_TIMEOUT,
+    staticSummary: `grid search of ${points.length} points on run ${run}, by ${metric}`,
+  });
+}
+
+async function readPoints(url: string, found: GridSearchResult) {
+  const connection = connect({ url, applicationName: 'nightjar-script', max: 1 });
+  try {
+    const points = await gridSearchResults(connection.db, found.search);
+    return points.toSorted((a, b) => Number(b.is_best) - Number(a.is_best) || byMetric(found.metric)(a, b));
+  } finally {
+    await connection.close();
+  }
+}
+
+/** The command by which the best point challenges the champion tonight, or why it cannot. */
+function candidateCommand({ search, best }: GridSearchResult, { profile }: SearchedRun) {
+  try {
+    addChallenger({ profile, overrides: [] }, best.parameters);
+  } catch (error) {
+    if (error instanceof UsageError) return { command: null, refusal: error.message };
+    throw error;
+  }
+  const as = profile === 'production' ? '' : ` --profile ${profile}`;
+  return { command: `npm run pipeline -- nightly --candidate ${search}${as}`, refusal: null };
+}
+
+async function showSearch(
+  found: GridSearchResult,
+  searched: SearchedRun,
+  { url, uiUrl, json }: { url: string; uiUrl: string | null; json: boolean },
+): Promise<void> {
+  const points = await readPoints(url, found);
+  const { command, refusal } = candidateCommand(found, searched);
+  const { search, run, best, failed } = found;
+  if (json)
+    return print({
+      search,
+      run,
+      metric: found.metric,
+      best,
+      failed,
+      points,
+      candidate: command,
+      ui_url: uiUrl,
+    });
+  const reasons = failed > 0 ? ['reason'] : [];
+  console.log(
+    table(
+      ['', 'configuration', 'RMSE', 'MAE', 'P@10', 'R@10', 'NDCG@10', 'MAP@10', 's', ...reasons],
+      points.map((point) => [
+        point.is_best ? '→' : '',
+        point.configuration,
+        ...[point.rmse, point.mae, point.precision_at_10, point.recall_at_10].map(metric),
+        ...[point.ndcg_at_10, point.map_at_10].map(metric),
+        point.training_seconds?.toFixed(1),
+        ...reasons.map(() => point.reason),
+      ]),
+    ),
+  );
+  console.log(`grid search ${search} on run ${run}, best by ${found.metric}: ${best.configuration}`);
+  console.log(command === null ? `it cannot be tonight's candidate: ${refusal}` : command);
+}
+
+export const gridSearchCommand = createCommand(
+  'grid-search',
+  'Try a grid of configurations on the snapshot of a run and show which is best.',
+  [
+    'npm run pipeline -- grid-search',
+    'npm run pipeline -- grid-search --rank 10,20,30 --reg 0.05,0.1,0.15 --metric rmse',
+    'npm run pipeline -- grid-search --family als,als-biased --run 7 --no-wait',
+    'npm run pipeline -- grid-search --family als-implicit --alpha 1,10,40 --metric ndcg@10',
+  ],
+)
+  .option('--run <number>', 'whose snapshot; by default the newest run that came to its end', integer(1))
+  .addOption(
+    new Option('--family <list>', `of ${GRID_FAMILIES.join(', ')}`)
+      .argParser(list(oneOf(GRID_FAMILIES)))
+      .default(['als'], 'als'),
+  )
+  .addOption(
+    new Option('--rank <list>', 'latent dimensions')
+      .argParser(list(integer(1, 256)))
+      .default([10, 20, 30], '10,20,30'),
+  )
+  .addOption(
+    new Option('--reg <list>', 'regularisation')
+      .argParser(list(positive))
+      .default([0.05, 0.1, 0.15], '0.05,0.1,0.15'),
+  )
+  .addOption(
+    new Option('--iterations <list>', 'full iterations').argParser(list(integer(1, 100))).default([10], '10'),
+  )
+  .option('--alpha <list>', 'confidence of als-implicit (default: 1)', list(positive))
+  .option('--seed <number>', 'of every point', integer(0, 2_147_483_647), 42)
+  .addOption(
+    new Option('--metric <name>', 'what chooses the best').choices(GRID_METRIC_NAMES).default('rmse'),
+  )
+  .addOption(options.wait())
+  .addOption(options.noWait())
+  .addOption(options.json())
+  .action(async (given: GridSearchOptions) => {
+    const search = asked(given);
+    const json = given.json ?? false;
+    const say = (line: string): void => void process.stderr.write(`${line}\n`);
+    const connected = await connectServers();
+    const { servers, temporal } = connected;
+    try {
+      const database = await readDatabaseId(servers.databaseUrl);
+      const searched = await findRun(servers.databaseUrl, given.run, search);
+      const { run } = searched;
+      const handle = await startSearch(connected, { ...search, run, database });
+      const uiUrl = runUrl(servers, handle.workflowId, handle.firstExecutionRunId);
+      if (!given.wait) {
+        if (json) print({ workflow_id: handle.workflowId, run, status: 'running', ui_url: uiUrl });
+        else say(`started ${handle.workflowId}; the same command with --run ${run}, waiting, shows it`);
+        return;
+      }
+      if (uiUrl !== null) say(`in the Temporal UI: ${uiUrl}`);
+      const found = await untilStopped().or(
+        followNight<GridSearchResult>(handle, { stream: process.stderr }),
+        `detached; the search goes on, and the same command with --run ${run} follows it again`,
+      );
+      await showSearch(found, searched, { url: servers.databaseUrl, uiUrl, json });
+    } finally {
+      await temporal.close();
+    }
+  });
