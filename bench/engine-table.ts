@@ -12,7 +12,7 @@ export function engineTable(report: EngineReport): { head: string[]; rows: strin
     head: [`${count(ratings)} ratings, ${count(users)} users, ${count(movies)} movies`, '', 'beside it'],
     rows: [
       [
-        `ALS rank ${rank}, ${threads} threads: an iteration`,
+        `ALS rank ${rank}, threads ${threads}: an iteration`,
         seconds(report.iteration_seconds),
         `plain TypeScript, one thread, ${solved}: ${seconds(report.plain_iteration_seconds)}, ${times(report.plain_iteration_seconds)}`,
       ],
