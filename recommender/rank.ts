@@ -111,7 +111,7 @@ export async function rankItems(request: RankingRequest): Promise<RankedLists> {
     };
     task.rows.set(rows);
     task.candidates.set(candidates);
-    await runThreads('rank', task, { threads, signal, onProgress: request.onProgress as never });
+    await runThreads('rank', task, { threads, signal, onProgress: request.onProgress });
     return {
       ids: Int32Array.from(rows, (row) => request.rowIds[row]),
       counts: task.counts.slice(),
