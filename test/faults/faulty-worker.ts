@@ -82,7 +82,10 @@ const workers = await createWorkers({
     connection,
     source: connection,
     // Beside the bundle: workers of a test share it, and it is gone with the test's folder.
-    cacheFolder: join(dirname(environment.NIGHTJAR_WORKFLOW_BUNDLE ?? '.'), 'snapshots'),
+    cacheFolder:
+      environment.NIGHTJAR_WORKFLOW_BUNDLE === undefined
+        ? null
+        : join(dirname(environment.NIGHTJAR_WORKFLOW_BUNDLE), 'snapshots'),
     threads: 2,
     codeVersion: 'test',
     // Trainings of a test take a second or two.
