@@ -1,23 +1,11 @@
 /** A grid search as it is asked for: which configurations are tried, and the metric that chooses among them. */
 
 import { z } from 'zod';
+import { METRICS, METRIC_NAMES, type Metric, isErrorMetric } from './metrics.ts';
 import { type ModelConfiguration, UsageError, modelConfigurationSchema } from './settings.ts';
 
-/** Metrics that the best point can be chosen by: column of `experiments.grid_search_results`, and what is better. */
-export const GRID_METRICS = {
-  rmse: { column: 'rmse', better: 'lower' },
-  mae: { column: 'mae', better: 'lower' },
-  'precision@10': { column: 'precision_at_10', better: 'higher' },
-  'recall@10': { column: 'recall_at_10', better: 'higher' },
-  'ndcg@10': { column: 'ndcg_at_10', better: 'higher' },
-  'map@10': { column: 'map_at_10', better: 'higher' },
-} as const;
-
-export type GridMetric = keyof typeof GRID_METRICS;
-export const GRID_METRIC_NAMES = Object.keys(GRID_METRICS) as [GridMetric, ...GridMetric[]];
-
 /** Metrics of a point that failed, or that its family has not, are null. */
-export type GridMetricColumns = Record<(typeof GRID_METRICS)[GridMetric]['column'], number | null>;
+export type GridMetricColumns = Record<(typeof METRICS)[Metric]['column'], number | null>;
 
 /** One payload of 16 KiB and a history of 1,000 events have room for about twice as many. */
 export const MOST_POINTS = 64;
@@ -56,12 +44,12 @@ export function gridPoints({ family, rank, iterations, regularization, alpha, se
 
 export interface GridSearchInput {
   points: ModelConfiguration[];
-  metric: GridMetric;
+  metric: Metric;
 }
 
 const gridSearchSchema = z.object({
   points: z.array(modelConfigurationSchema),
-  metric: z.enum(GRID_METRIC_NAMES),
+  metric: z.enum(METRIC_NAMES),
 });
 
 /**
@@ -80,7 +68,7 @@ export function checkGridSearch(asked: unknown): GridSearchInput {
     throw new UsageError(`${axes}: ${points.length} points; expected 1 to ${MOST_POINTS}`);
   if (new Set(points.map((point) => JSON.stringify(point))).size < points.length)
     throw new UsageError(`${axes}: a point is named twice; expected points that differ`);
-  if ((metric === 'rmse' || metric === 'mae') && points.every(({ family }) => family === 'als-implicit'))
+  if (isErrorMetric(metric) && points.every(({ family }) => family === 'als-implicit'))
     throw new UsageError(
       `--metric ${metric}: no point has it, because als-implicit predicts no ratings; expected precision@10, recall@10, ndcg@10 or map@10`,
     );
@@ -88,8 +76,8 @@ export function checkGridSearch(asked: unknown): GridSearchInput {
 }
 
 /** Orders points from the best to the worst by a metric, those that do not have it last. */
-export function byMetric(metric: GridMetric): (a: GridMetricColumns, b: GridMetricColumns) => number {
-  const { column, better } = GRID_METRICS[metric];
+export function byMetric(metric: Metric): (a: GridMetricColumns, b: GridMetricColumns) => number {
+  const { column, better } = METRICS[metric];
   const worst = better === 'lower' ? Infinity : -Infinity;
   return (a, b) => {
     const [ofA, ofB] = [a[column] ?? worst, b[column] ?? worst];

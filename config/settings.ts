@@ -6,6 +6,7 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { METRIC_NAMES, isErrorMetric } from './metrics.ts';
 import { type ProfileName, profiles } from './profiles.ts';
 
 const factorization = {
@@ -35,26 +36,27 @@ export const settingsSchema = z.strictObject({
     .min(2)
     .max(4)
     .refine(
-      (all) => all.every(({ family }) => family !== 'als-implicit'),
-      'expected families that predict ratings, because selection goes by RMSE: als or als-biased',
-    )
-    .refine(
       (all) => new Set(all.map((one) => JSON.stringify(one))).size === all.length,
       'expected configurations that differ',
     ),
   selection: z.strictObject({
-    metric: z.literal('rmse'),
+    /** What decides: an error of predicted ratings, or a measure of ranked lists. */
+    metric: z.enum(METRIC_NAMES),
     /** Least improvement of the metric for a promotion, in the metric's own unit. */
     minimumImprovement: z.number().min(0),
     /** Bootstrap resamples behind the interval, and their seed. */
     resamples: z.int().min(100).max(100_000),
     seed: z.int(),
+    /** Least share of the catalogue that a challenger's lists must reach to be promoted, 0 to 1. */
+    minimumCoverage: z.number().min(0).max(1),
   }),
   alarm: z.strictObject({
     /** Alert when the winner's holdout RMSE is above this, in stars. */
     rmseThreshold: z.number().positive(),
-    /** What happens then: keep what is served, or publish all the same. */
-    policy: z.enum(['block', 'publish']),
+    /** What happens then: keep what is served, publish all the same, or wait for an operator's decision. */
+    policy: z.enum(['block', 'publish', 'ask']),
+    /** How long an operator may take; after that what is served stays. */
+    askHours: z.number().positive().max(12),
   }),
   recommendations: z.strictObject({
     perUser: z.int().min(1).max(100),
@@ -109,7 +111,16 @@ export function resolveSettings(profile: string, overrides: readonly string[] = 
     const issue = parsed.error.issues[0];
     throw new UsageError(`--set ${issue.path.join('.')}: ${issue.message}`);
   }
+  assertMeasurable(parsed.data);
   return parsed.data;
+}
+
+/** A challenger must have the metric that decides. */
+function assertMeasurable({ challengers, selection: { metric } }: Settings): void {
+  if (!isErrorMetric(metric) || challengers.every(({ family }) => family !== 'als-implicit')) return;
+  throw new UsageError(
+    `--set challengers: als-implicit predicts no ratings, and selection goes by ${metric}; expected als or als-biased, or selection.metric=ndcg@10 or another measure of lists`,
+  );
 }
 
 function isProfile(name: string): name is ProfileName {

@@ -16,6 +16,8 @@ export interface BootstrapResult {
   /** Percentile interval at 95%. */
   low: number;
   high: number;
+  /** Two-sided, from the share of resamples on the other side of zero; at least 2 / (resamples + 1). */
+  p: number;
 }
 
 export interface BootstrapTask extends PairedValues {
@@ -63,7 +65,37 @@ export function resampleUsers({ a, b, counts, statistic, resamples, seed }: Boot
     difference: of(total(a), values) - of(total(b), values),
     low: quantile(differences, 0.025),
     high: quantile(differences, 0.975),
+    p: pValue(differences),
   };
+}
+
+/**
+ * Davison and Hinkley (1997), "Bootstrap Methods and their Application", section 4.2: one is added to both counts, so
+ * that no finite number of resamples says never.
+ */
+function pValue(sorted: Float64Array): number {
+  let below = 0;
+  let above = 0;
+  for (const value of sorted) {
+    if (value <= 0) below++;
+    if (value >= 0) above++;
+  }
+  return Math.min(1, (2 * (Math.min(below, above) + 1)) / (sorted.length + 1));
+}
+
+/**
+ * Holm's step-down correction of the p-values of a family of tests, in their order.
+ * Holm (1979), "A Simple Sequentially Rejective Multiple Test Procedure".
+ */
+export function holm(pValues: readonly number[]): number[] {
+  const order = pValues.map((_, at) => at).sort((a, b) => pValues[a] - pValues[b]);
+  const adjusted = new Array<number>(pValues.length);
+  let largest = 0;
+  order.forEach((at, place) => {
+    largest = Math.max(largest, Math.min(1, (pValues.length - place) * pValues[at]));
+    adjusted[at] = largest;
+  });
+  return adjusted;
 }
 
 /** Linear interpolation between closest ranks of sorted values. */

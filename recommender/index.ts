@@ -2,7 +2,7 @@
 
 export { abGroup, crc32OfText, splitRatings } from './split.ts';
 export { checksumRatings } from './checksum.ts';
-export { pairedBootstrap } from './bootstrap.ts';
+export { holm, pairedBootstrap } from './bootstrap.ts';
 export type { BootstrapResult, PairedValues } from './bootstrap.ts';
 export { configurationKey, predictsRatings } from './configuration.ts';
 export type {

@@ -4,7 +4,7 @@ import type { Connection, Db } from '../../database/connect.ts';
 import { configurationKey } from '../../recommender/index.ts';
 import { type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
-import { type PairedComparison, comparePaired, insertComparison } from './paired-comparison.ts';
+import { type PairedComparison, comparePaired, insertComparisons } from './paired-comparison.ts';
 import { BROKEN_SAMPLE_RATIO, sampleRatioPValue } from './sample-ratio.ts';
 
 export interface CompareArmsInput extends RunReference {
@@ -15,7 +15,7 @@ export interface CompareArmsInput extends RunReference {
 export interface ArmsResult extends StageResult {
   winner: string;
   decided: boolean;
-  /** RMSE of A minus RMSE of B, on the whole holdout, paired by user. */
+  /** Metric of A minus metric of B, on the whole holdout, paired by user. */
   difference: number;
   interval: [number, number];
   /** Below `BROKEN_SAMPLE_RATIO` the note says so. */
@@ -35,11 +35,12 @@ export function compareArms(
   return runStage(connection, { run, stage: 'compare-arms', signal }, async (attempt) => {
     const { settings, asOf } = await loadRun(connection.db, run);
     const [a, b] = arms.map(configurationKey);
-    const comparison = await comparePaired(connection.db, run, a, b, settings.selection, signal);
+    const { metric } = settings.selection;
+    const [comparison] = await comparePaired(connection.db, run, metric, a, [b], settings.selection, signal);
     return attempt.finish(async ({ db }) => {
       const groups = [await groupMetrics(db, run, a, 'A'), await groupMetrics(db, run, b, 'B')];
       const sampleRatioP = sampleRatioPValue(groups[0].users, groups[1].users);
-      await insertComparison(db, run, comparison);
+      await insertComparisons(db, run, [comparison]);
       await db
         .insertInto('experiments.ab_test_results')
         .values(
@@ -70,11 +71,11 @@ export function compareArms(
 }
 
 function describe(
-  { winner, difference, low, high, decided }: PairedComparison,
+  { winner, metric, difference, low, high, decided }: PairedComparison,
   sampleRatioP: number,
 ): string {
   const interval = `[${low.toFixed(4)}, ${high.toFixed(4)}]`;
-  return `${winner} by ${Math.abs(difference).toFixed(4)} RMSE ${interval}${decided ? '' : ', undecided'}${
+  return `${winner} by ${Math.abs(difference).toFixed(4)} ${metric.toUpperCase()} ${interval}${decided ? '' : ', undecided'}${
     sampleRatioP < BROKEN_SAMPLE_RATIO ? `; groups are no halves, p ${sampleRatioP.toPrecision(2)}` : ''
   }`;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { resolveSettings } from '../../config/settings.ts';
-import { type Evidence, decide } from './decide.ts';
+import { type Evidence, type Measured, decide } from './decide.ts';
 import type { PairedComparison } from './paired-comparison.ts';
 import { sampleRatioPValue } from './sample-ratio.ts';
 
@@ -9,11 +9,14 @@ const settings = resolveSettings('small');
 /** Champion against challenger: positive where the challenger is better. */
 function compared(difference: number, low: number, high: number): PairedComparison {
   return {
+    metric: 'rmse',
     a: 'champion',
     b: 'challenger',
     difference,
     low,
     high,
+    p: 0.002,
+    adjustedP: 0.004,
     users: 100,
     resamples: 1000,
     seed: 42,
@@ -22,15 +25,31 @@ function compared(difference: number, low: number, high: number): PairedComparis
   };
 }
 
+const measured = (configuration: string, rmse: number): Measured => ({
+  configuration,
+  value: rmse,
+  rmse,
+  coverage: 0.03,
+});
+
 function evidence(change: Partial<Evidence> = {}): Evidence {
   return {
-    challenger: { configuration: 'challenger', rmse: 0.86 },
-    champion: { configuration: 'champion', rmse: 0.87 },
+    challenger: measured('challenger', 0.86),
+    champion: measured('champion', 0.87),
     comparison: compared(0.01, 0.005, 0.015),
+    baseline: null,
     mayPublish: true,
     ...change,
   };
 }
+
+/** Lists are what decides: more is better, so a challenger that is better has a negative difference. */
+const byLists = resolveSettings('small', ['selection.metric=ndcg@10', 'selection.minimumImprovement=0.01']);
+const listed = (difference: number, low: number, high: number): PairedComparison => ({
+  ...compared(difference, low, high),
+  metric: 'ndcg@10',
+});
+const beatsPopular = listed(-0.05, -0.08, -0.02);
 
 test('the first night takes the best challenger', () => {
   const found = decide(evidence({ champion: null, comparison: null }), settings);
@@ -54,7 +73,7 @@ test.each([
 
 test('the champion that is the best challenger itself stays', () => {
   const found = decide(
-    evidence({ challenger: { configuration: 'champion', rmse: 0.87 }, comparison: null }),
+    evidence({ challenger: measured('champion', 0.87), comparison: null }),
     settings,
   );
   expect(found).toMatchObject({ decision: 'refresh', configuration: 'champion' });
@@ -73,8 +92,8 @@ test('over the threshold the alarm is raised, and the policy decides', () => {
 
 test('the alarm is about the winner, not about a challenger that lost', () => {
   const worse = evidence({
-    challenger: { configuration: 'challenger', rmse: 1.2 },
-    champion: { configuration: 'champion', rmse: 0.9 },
+    challenger: measured('challenger', 1.2),
+    champion: measured('champion', 0.9),
     comparison: compared(-0.3, -0.4, -0.2),
   });
   expect(decide(worse, settings)).toMatchObject({ decision: 'refresh', alarm: null });
@@ -82,6 +101,53 @@ test('the alarm is about the winner, not about a challenger that lost', () => {
 
 test('an older as-of is decided and never published', () => {
   expect(decide(evidence({ mayPublish: false }), settings)).toMatchObject({ decision: 'not_published' });
+});
+
+test('a gain that is one of many tries must hold after the correction for them', () => {
+  const comparison = { ...compared(0.01, 0.001, 0.02), p: 0.03, adjustedP: 0.09 };
+  const found = decide(evidence({ comparison }), settings);
+  expect(found).toMatchObject({ decision: 'refresh', configuration: 'champion' });
+  expect(found.reason).toContain("p 0.090 after Holm's correction");
+});
+
+test('lists that reach too little of the catalogue are not promoted', () => {
+  const challenger = { ...measured('challenger', 0.86), coverage: 0.004 };
+  const found = decide(evidence({ challenger }), settings);
+  expect(found).toMatchObject({ decision: 'refresh', configuration: 'champion' });
+  expect(found.reason).toContain('reach 0.0040 of the catalogue, less than the 0.01');
+  expect(decide(evidence({ challenger, champion: null, comparison: null }), settings)).toMatchObject({
+    decision: 'blocked',
+  });
+});
+
+test('where lists decide, more is better', () => {
+  const better = evidence({ comparison: listed(-0.03, -0.05, -0.01), baseline: beatsPopular });
+  expect(decide(better, byLists)).toMatchObject({ decision: 'promotion', configuration: 'challenger' });
+  const worse = evidence({ comparison: listed(0.03, 0.01, 0.05), baseline: beatsPopular });
+  expect(decide(worse, byLists)).toMatchObject({ decision: 'refresh', configuration: 'champion' });
+  expect(decide(worse, byLists).reason).toContain('loses 0.0300 NDCG@10');
+});
+
+test.each([
+  ['worse than most-popular', listed(0.02, 0.01, 0.03)],
+  ['not better than most-popular for sure', listed(-0.02, -0.05, 0.01)],
+  ['not measured beside most-popular', null],
+])('where lists decide, a challenger %s is never promoted', (_name, baseline) => {
+  const comparison = listed(-0.03, -0.05, -0.01);
+  expect(decide(evidence({ comparison, baseline }), byLists)).toMatchObject({ decision: 'refresh' });
+  const first = decide(evidence({ champion: null, comparison: null, baseline }), byLists);
+  expect(first).toMatchObject({ decision: 'blocked' });
+  expect(first.reason).toContain('most-popular');
+});
+
+test('a metric that is not a number is no gain', () => {
+  const comparison = compared(Number.NaN, Number.NaN, Number.NaN);
+  expect(decide(evidence({ comparison }), settings)).toMatchObject({ decision: 'refresh' });
+});
+
+test('to ask is not to publish: what is served stays until somebody has decided', () => {
+  const ask = resolveSettings('small', ['alarm.rmseThreshold=0.8', 'alarm.policy=ask']);
+  expect(decide(evidence(), ask)).toMatchObject({ decision: 'blocked' });
 });
 
 // Chi-squared of one degree of freedom: 3.841459 at 5%, 10.827566 at 0.1%.

@@ -1,17 +1,22 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
+import { type Metric, METRICS } from '../../config/metrics.ts';
 import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
-import { pairedBootstrap } from '../../recommender/index.ts';
+import { holm, pairedBootstrap } from '../../recommender/index.ts';
 
-/** Two twins on the same users and the same holdout, by RMSE. */
+/** Two twins on the same users and the same holdout, by one metric. */
 export interface PairedComparison {
+  metric: Metric;
   a: string;
   b: string;
-  /** RMSE of A minus RMSE of B, in stars: positive where B is better. */
+  /** Metric of A minus metric of B. */
   difference: number;
   /** 95% bootstrap interval of the difference, users resampled. */
   low: number;
   high: number;
+  /** Two-sided p-value, and corrected for the comparisons that were made together. */
+  p: number;
+  adjustedP: number;
   users: number;
   resamples: number;
   seed: number;
@@ -21,77 +26,139 @@ export interface PairedComparison {
   winner: string;
 }
 
-/** Compares two evaluated configurations of a run from their stored per-user metrics. */
+/** How much better B is than A, whichever way the metric points. */
+export interface Gain {
+  gain: number;
+  low: number;
+  high: number;
+}
+
+export function gainOfB({ metric, difference, low, high }: PairedComparison): Gain {
+  // Adding zero: no minus zero is shown to anybody.
+  return METRICS[metric].better === 'lower'
+    ? { gain: difference, low, high }
+    : { gain: 0 - difference, low: 0 - high, high: 0 - low };
+}
+
+/** A user's part of each metric: what is summed, and over how many values. */
+const PARTS: Record<Metric, { column: string; statistic: 'rmse' | 'mean'; counts: 'scored' | 'one' }> = {
+  rmse: { column: 'squared_error', statistic: 'rmse', counts: 'scored' },
+  mae: { column: 'absolute_error', statistic: 'mean', counts: 'scored' },
+  'precision@10': { column: 'precision_at_10', statistic: 'mean', counts: 'one' },
+  'recall@10': { column: 'recall_at_10', statistic: 'mean', counts: 'one' },
+  'ndcg@10': { column: 'ndcg_at_10', statistic: 'mean', counts: 'one' },
+  'map@10': { column: 'average_precision_at_10', statistic: 'mean', counts: 'one' },
+};
+
+type Bootstrap = Pick<Settings['selection'], 'resamples' | 'seed'>;
+
+/** Compares one evaluated configuration of a run with each of `others` from their stored per-user metrics. */
 export async function comparePaired(
   db: Db,
   run: number,
+  metric: Metric,
+  a: string,
+  others: string[],
+  options: Bootstrap,
+  signal: AbortSignal,
+): Promise<PairedComparison[]> {
+  const found: PairedComparison[] = [];
+  for (const b of others) found.push(await compareTwo(db, run, metric, a, b, options, signal));
+  const adjusted = holm(found.map(({ p }) => p));
+  return found.map((comparison, at) => ({ ...comparison, adjustedP: adjusted[at] }));
+}
+
+async function compareTwo(
+  db: Db,
+  run: number,
+  metric: Metric,
   a: string,
   b: string,
-  { resamples, seed }: Settings['selection'],
+  { resamples, seed }: Bootstrap,
   signal: AbortSignal,
 ): Promise<PairedComparison> {
-  const paired = await db
+  const { statistic } = PARTS[metric];
+  const pairs = await pairedValues(db, run, metric, a, b);
+  const { difference, low, high, p } = await pairedBootstrap(
+    { ...pairs, statistic, resamples, seed },
+    signal,
+  );
+  const { gain } = gainOfB({ metric, difference, low, high } as PairedComparison);
+  return {
+    metric,
+    a,
+    b,
+    difference,
+    low,
+    high,
+    p,
+    adjustedP: p,
+    users: pairs.counts.length,
+    resamples,
+    seed,
+    decided: low > 0 || high < 0,
+    winner: gain > 0 ? b : a,
+  };
+}
+
+/** One array a column, in one order: 200,000 users are a few values, not 200,000 objects. */
+async function pairedValues(db: Db, run: number, metric: Metric, a: string, b: string) {
+  const { column, counts } = PARTS[metric];
+  const inOrder = (value: RawBuilder<unknown>) =>
+    sql<number[] | null>`array_agg(${value} order by a.user_id)`;
+  const row = await db
     .selectFrom('experiments.user_metrics as a')
     .innerJoin('experiments.user_metrics as b', (join) =>
       join.onRef('b.run', '=', 'a.run').onRef('b.user_id', '=', 'a.user_id').on('b.configuration', '=', b),
     )
     .where('a.run', '=', run)
     .where('a.configuration', '=', a)
-    .where('a.scored', '>', 0)
-    // One array a column, in one order: 200,000 users are a few values, not 200,000 objects.
+    .where(
+      counts === 'scored' ? sql<boolean>`a.scored > 0` : sql<boolean>`a.${sql.raw(column)} is not null`,
+    )
     .select([
-      sql<number[] | null>`array_agg(a.squared_error order by a.user_id)`.as('errorsOfA'),
-      sql<number[] | null>`array_agg(b.squared_error order by a.user_id)`.as('errorsOfB'),
-      sql<number[] | null>`array_agg(a.scored order by a.user_id)`.as('scored'),
+      inOrder(sql`a.${sql.raw(column)}`).as('ofA'),
+      inOrder(sql`b.${sql.raw(column)}`).as('ofB'),
+      inOrder(counts === 'scored' ? sql`a.scored` : sql`1`).as('counts'),
     ])
     .executeTakeFirstOrThrow();
-  if (paired.errorsOfA === null || paired.errorsOfB === null || paired.scored === null) {
-    throw new Error(`run ${run}: no user was scored by both ${a} and ${b}; expected their evaluations first`);
+  if (row.ofA === null || row.ofB === null || row.counts === null) {
+    throw new Error(
+      `run ${run}: no user has a ${metric} of both ${a} and ${b}; expected their evaluations first`,
+    );
   }
-  const { difference, low, high } = await pairedBootstrap(
-    {
-      a: Float64Array.from(paired.errorsOfA),
-      b: Float64Array.from(paired.errorsOfB),
-      counts: Int32Array.from(paired.scored),
-      statistic: 'rmse',
-      resamples,
-      seed,
-    },
-    signal,
-  );
   return {
-    a,
-    b,
-    difference,
-    low,
-    high,
-    users: paired.scored.length,
-    resamples,
-    seed,
-    decided: low > 0 || high < 0,
-    winner: difference > 0 ? b : a,
+    a: Float64Array.from(row.ofA),
+    b: Float64Array.from(row.ofB),
+    counts: Int32Array.from(row.counts),
   };
 }
 
-/** Keeps a comparison, from which a decision can be explained later. */
-export async function insertComparison(db: Db, run: number, comparison: PairedComparison): Promise<void> {
-  const { a, b, difference, low, high, users, resamples, seed, decided, winner } = comparison;
-  await db
-    .insertInto('experiments.comparisons')
-    .values({
-      run,
-      metric: 'rmse',
-      configuration_a: a,
-      configuration_b: b,
-      difference,
-      interval_low: low,
-      interval_high: high,
-      users,
-      resamples,
-      seed,
-      decided,
-      winner,
-    })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
+/** Keeps comparisons, from which a decision can be explained later. */
+export async function insertComparisons(
+  db: Db,
+  run: number,
+  comparisons: readonly PairedComparison[],
+): Promise<void> {
+  for (const { a, b, low, high, p, adjustedP, ...rest } of comparisons) {
+    await db
+      .insertInto('experiments.comparisons')
+      .values({
+        run,
+        configuration_a: a,
+        configuration_b: b,
+        interval_low: low,
+        interval_high: high,
+        p_value: p,
+        p_adjusted: adjustedP,
+        ...rest,
+      })
+      // The A/B test may have made the same one alone: what is corrected for more of them is what counts.
+      .onConflict((conflict) =>
+        conflict
+          .columns(['run', 'metric', 'configuration_a', 'configuration_b'])
+          .doUpdateSet({ p_adjusted: adjustedP }),
+      )
+      .execute();
+  }
 }

@@ -1,3 +1,4 @@
+import { type Metric, METRICS, isErrorMetric } from '../../config/metrics.ts';
 import type { ModelConfiguration } from '../../config/settings.ts';
 import type { Connection, Db } from '../../database/connect.ts';
 import { configurationKey } from '../../recommender/index.ts';
@@ -6,8 +7,8 @@ import { terminalFailure } from '../support/failures.ts';
 import { type Run, type RunReference, loadRun } from '../support/run.ts';
 import { runStage } from '../support/stage.ts';
 import { servingChampion } from './champion.ts';
-import { type Decision, decide } from './decide.ts';
-import { type PairedComparison, comparePaired, insertComparison } from './paired-comparison.ts';
+import { type Decision, type Evidence, type Measured, decide } from './decide.ts';
+import { type PairedComparison, comparePaired, insertComparisons } from './paired-comparison.ts';
 import { SELECTION_STAGE, type SelectionResult } from './result.ts';
 
 /** Decides which configuration serves after tonight, and registers tonight's version of it. */
@@ -18,42 +19,32 @@ export function selectModel(
 ): Promise<SelectionResult> {
   return runStage(connection, { run, stage: SELECTION_STAGE, signal }, async (attempt) => {
     const context = await loadRun(connection.db, run);
-    const rmse = await evaluatedRmse(connection.db, run);
-    const challenger = context.settings.challengers
-      .map((parameters) => candidate(parameters, rmse, run))
-      .reduce((best, other) => (other.rmse < best.rmse ? other : best));
-    const served = await servingChampion(connection.db);
-    const champion = served === null ? null : candidate(served.parameters, rmse, run);
-    const comparison =
-      champion === null || champion.configuration === challenger.configuration
-        ? null
-        : await comparePaired(
-            connection.db,
-            run,
-            champion.configuration,
-            challenger.configuration,
-            context.settings.selection,
-            signal,
-          );
-    const decision = decide(
-      { challenger, champion, comparison, mayPublish: context.mayPublish },
-      context.settings,
+    const { metric } = context.settings.selection;
+    const twins = await evaluatedTwins(connection.db, run);
+    const challengers = context.settings.challengers.map((parameters) =>
+      candidate(parameters, twins, metric, run),
     );
-    const chosen = champion?.configuration === decision.configuration ? champion : challenger;
+    const served = await servingChampion(connection.db);
+    const champion = served === null ? null : candidate(served.parameters, twins, metric, run);
+    const evidence = await gatherEvidence(connection.db, context, challengers, champion, signal);
+    const decision = decide(evidence.decisive, context.settings);
+    const chosen =
+      champion?.configuration === decision.configuration ? champion : evidence.decisive.challenger;
+    const { parameters } = chosen as Candidate;
     const result: SelectionResult = {
       rows: 1,
       decision: decision.decision,
       serve: decision.decision !== 'blocked' && decision.decision !== 'not_published',
       configuration: chosen.configuration,
-      parameters: chosen.parameters,
-      modelVersion: `${chosen.parameters.family}-rank${chosen.parameters.rank}-run${run}`,
+      parameters,
+      modelVersion: `${parameters.family}-rank${parameters.rank}-run${run}`,
       from: champion?.configuration ?? null,
       reason: decision.reason,
-      numbers: numbersOf(challenger.rmse, champion?.rmse ?? null, comparison),
+      numbers: numbersOf(evidence.decisive),
       note: decision.decision,
     };
     return attempt.finish(async ({ db }) => {
-      if (comparison !== null) await insertComparison(db, run, comparison);
+      await insertComparisons(db, run, evidence.comparisons);
       await registerVersion(db, context, result);
       await recordAlarm(db, run, decision);
       if (!result.serve) await recordDecision(db, run, result);
@@ -62,44 +53,85 @@ export function selectModel(
   });
 }
 
-interface Candidate {
-  configuration: string;
+interface Candidate extends Measured {
   parameters: ModelConfiguration;
-  rmse: number;
 }
 
-async function evaluatedRmse(db: Db, run: number): Promise<Map<string, number | null>> {
+type Twins = Map<string, Record<(typeof METRICS)[Metric]['column'] | 'coverage', number | null>>;
+
+async function evaluatedTwins(db: Db, run: number): Promise<Twins> {
   const rows = await db
     .selectFrom('experiments.evaluations')
-    .select(['configuration', 'rmse'])
+    .selectAll()
     .where('run', '=', run)
     .execute();
-  return new Map(rows.map(({ configuration, rmse }) => [configuration, rmse]));
+  return new Map(rows.map((row) => [row.configuration, row]));
 }
 
-function candidate(parameters: ModelConfiguration, rmse: Map<string, number | null>, run: number): Candidate {
+function candidate(parameters: ModelConfiguration, twins: Twins, metric: Metric, run: number): Candidate {
   const configuration = configurationKey(parameters);
-  const measured = rmse.get(configuration);
-  if (typeof measured !== 'number' || !Number.isFinite(measured)) {
+  const twin = twins.get(configuration);
+  const value = twin?.[METRICS[metric].column];
+  if (typeof value !== 'number' || !Number.isFinite(value)) {
     throw terminalFailure(
       'ModelUnusable',
-      `run ${run}, selection: ${configuration} has no finite holdout RMSE; expected its evaluation twin to be measured first`,
+      `run ${run}, selection: ${configuration} has no finite holdout ${metric.toUpperCase()}; expected its evaluation twin to be measured first, by a family that has it`,
     );
   }
-  return { configuration, parameters, rmse: measured };
+  return { configuration, parameters, value, rmse: twin?.rmse ?? null, coverage: twin?.coverage ?? 0 };
 }
 
-function numbersOf(
-  challengerRmse: number,
-  championRmse: number | null,
-  comparison: PairedComparison | null,
-): SelectionResult['numbers'] {
+/** The best challenger against the champion and the baseline; every challenger is compared, so that chance is counted. */
+async function gatherEvidence(
+  db: Db,
+  { run, settings: { selection }, mayPublish }: Run,
+  challengers: Candidate[],
+  champion: Candidate | null,
+  signal: AbortSignal,
+): Promise<{ decisive: Evidence; comparisons: PairedComparison[] }> {
+  const { metric } = selection;
+  const lower = METRICS[metric].better === 'lower';
+  const challenger = challengers.reduce((best, other) =>
+    other.value !== best.value && other.value < best.value === lower ? other : best,
+  );
+  const compare = (a: string, others: string[]): Promise<PairedComparison[]> =>
+    comparePaired(db, run, metric, a, others, selection, signal);
+  const against =
+    champion === null
+      ? []
+      : await compare(
+          champion.configuration,
+          challengers
+            .map(({ configuration }) => configuration)
+            .filter((configuration) => configuration !== champion.configuration),
+        );
+  const baselines = isErrorMetric(metric)
+    ? []
+    : await compare(configurationKey({ family: 'popular' }), [challenger.configuration]);
   return {
-    challenger_rmse: challengerRmse,
-    champion_rmse: championRmse,
+    comparisons: [...against, ...baselines],
+    decisive: {
+      challenger,
+      champion,
+      comparison: against.find(({ b }) => b === challenger.configuration) ?? null,
+      baseline: baselines.at(0) ?? null,
+      mayPublish,
+    },
+  };
+}
+
+function numbersOf({ challenger, champion, comparison, baseline }: Evidence): SelectionResult['numbers'] {
+  return {
+    challenger: challenger.value,
+    challenger_rmse: challenger.rmse,
+    challenger_coverage: challenger.coverage,
+    champion: champion?.value ?? null,
+    champion_rmse: champion?.rmse ?? null,
     difference: comparison?.difference ?? null,
     interval_low: comparison?.low ?? null,
     interval_high: comparison?.high ?? null,
+    p_adjusted: comparison?.adjustedP ?? null,
+    baseline_difference: baseline?.difference ?? null,
   };
 }
 

@@ -74,6 +74,8 @@ const USER_METRIC_TYPES: WireType[] = [
   'int4',
   'float8',
   'float8',
+  'float8',
+  'float8',
 ];
 
 /** Through a temporary table, because what is the same in all rows need not be sent with each. */
@@ -86,7 +88,8 @@ async function writeUserMetrics(
   await sql`
     create temporary table incoming_user_metrics (
       user_id integer, in_b smallint, scored integer, squared_error float8, absolute_error float8,
-      relevant integer, precision_at_10 float8, ndcg_at_10 float8
+      relevant integer, precision_at_10 float8, ndcg_at_10 float8, recall_at_10 float8,
+      average_precision_at_10 float8
     ) on commit drop`.execute(db);
   const columns = [
     byUser.userIds,
@@ -97,6 +100,8 @@ async function writeUserMetrics(
     byUser.relevant,
     byUser.precision,
     byUser.ndcg,
+    byUser.recall,
+    byUser.averagePrecision,
   ];
   await copyIn(
     client,
@@ -111,15 +116,18 @@ async function writeUserMetrics(
         'relevant',
         'precision_at_10',
         'ndcg_at_10',
+        'recall_at_10',
+        'average_precision_at_10',
       ],
       options: 'format binary',
     },
     encodeRows(USER_METRIC_TYPES, byUser.userIds.length, (row, column) => columns[column][row]),
   );
   await sql`
-    insert into experiments.user_metrics
+    insert into experiments.user_metrics (run, configuration, user_id, ab_group, scored, squared_error, absolute_error,
+      relevant, precision_at_10, ndcg_at_10, recall_at_10, average_precision_at_10)
     select ${run}, ${configuration}, user_id, case in_b when 1 then 'B' else 'A' end, scored, squared_error,
-           absolute_error, relevant, precision_at_10, ndcg_at_10
+           absolute_error, relevant, precision_at_10, ndcg_at_10, recall_at_10, average_precision_at_10
     from incoming_user_metrics`.execute(db);
   return byUser.userIds.length;
 }

@@ -1,4 +1,4 @@
-import { GRID_METRICS } from '../../config/grid-search.ts';
+import { METRICS } from '../../config/metrics.ts';
 import type { ModelConfiguration } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
 import { gridSearchResults, keptSnapshots } from '../../database/experiments.ts';
@@ -66,7 +66,7 @@ export async function evaluateGridPoint(
   return {
     configuration: key,
     state: row.status === 'failed' ? 'failed' : 'done',
-    note: row.reason ?? inWords(metric, row[GRID_METRICS[metric].column]),
+    note: row.reason ?? inWords(metric, row[METRICS[metric].column]),
   };
 }
 

@@ -6,12 +6,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { sql } from 'kysely';
 import {
-  GRID_METRICS,
-  type GridMetric,
   type GridSearchInput,
   byMetric,
   checkGridSearch,
 } from '../../config/grid-search.ts';
+import { METRICS, type Metric } from '../../config/metrics.ts';
 import { type ModelConfiguration, UsageError } from '../../config/settings.ts';
 import type { Connection, Db } from '../../database/connect.ts';
 import {
@@ -118,7 +117,7 @@ async function snapshotFor(db: Db, run: number | undefined): Promise<KeptSnapsho
 /** What a grid search came to; its points stand in `experiments.grid_search_results`. */
 export interface GridSearchOutcome extends StageResult, GridSearchReference {
   run: number;
-  metric: GridMetric;
+  metric: Metric;
   points: number;
   /** Points without a usable model. */
   failed: number;
@@ -142,7 +141,7 @@ export async function finishGridSearch(
     return { row, configuration };
   });
   const [first] = named.toSorted((a, b) => byMetric(metric)(a.row, b.row));
-  const value = first.row[GRID_METRICS[metric].column];
+  const value = first.row[METRICS[metric].column];
   const best = value === null ? null : first.row.configuration;
   await markFinished(connection, search, best);
   const failed = rows.filter(({ status }) => status === 'failed').length;
@@ -189,10 +188,10 @@ export async function entered(db: Db, search: number) {
   if (found === undefined)
     throw terminalFailure('InvalidRequest', `grid search ${search}: there is no such one`);
   // Both were checked when they were entered.
-  return { ...found, metric: found.metric as GridMetric, points: found.points as ModelConfiguration[] };
+  return { ...found, metric: found.metric as Metric, points: found.points as ModelConfiguration[] };
 }
 
 /** The metric that a search goes by, and its value. */
-export function inWords(metric: GridMetric, value: number | null): string {
+export function inWords(metric: Metric, value: number | null): string {
   return `${metric} ${value?.toFixed(4) ?? 'n/a'}`;
 }

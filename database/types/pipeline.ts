@@ -172,6 +172,8 @@ export interface UserMetrics {
   relevant: number;
   precision_at_10: number | null;
   ndcg_at_10: number | null;
+  recall_at_10: number | null;
+  average_precision_at_10: number | null;
 }
 
 /** `experiments.ab_test_results`: appended, never overwritten. */
@@ -208,8 +210,12 @@ export interface Comparisons {
   users: number;
   resamples: number;
   seed: number;
+  /** Whether the interval excludes zero. */
   decided: boolean;
   winner: string;
+  /** Of the bootstrap, two-sided; and corrected for the number of comparisons that were made together (Holm). */
+  p_value: number | null;
+  p_adjusted: number | null;
 }
 
 /** `experiments.grid_searches`: configurations tried on the snapshot of one run. The workflow id names the search. */

@@ -4,14 +4,13 @@ import { Option } from 'commander';
 import { codeVersion } from '../../config/code-version.ts';
 import {
   GRID_FAMILIES,
-  GRID_METRIC_NAMES,
   type GridAxes,
-  type GridMetric,
   type GridSearchInput,
   byMetric,
   checkGridSearch,
   gridPoints,
 } from '../../config/grid-search.ts';
+import { METRIC_NAMES, type Metric } from '../../config/metrics.ts';
 import { UsageError } from '../../config/settings.ts';
 import { connect } from '../../database/connect.ts';
 import {
@@ -46,7 +45,7 @@ interface GridSearchOptions {
   iterations: number[];
   alpha?: number[];
   seed: number;
-  metric: GridMetric;
+  metric: Metric;
   wait: boolean;
   json?: boolean;
 }
@@ -204,7 +203,7 @@ export const gridSearchCommand = createCommand(
   .option('--alpha <list>', 'confidence of als-implicit (default: 1)', list(positive))
   .option('--seed <number>', 'of every point', integer(0, 2_147_483_647), 42)
   .addOption(
-    new Option('--metric <name>', 'what chooses the best').choices(GRID_METRIC_NAMES).default('rmse'),
+    new Option('--metric <name>', 'what chooses the best').choices(METRIC_NAMES).default('rmse'),
   )
   .addOption(options.wait())
   .addOption(options.noWait())
