@@ -7,7 +7,7 @@ export function engineTable(report: EngineReport): { head: string[]; rows: strin
   const seconds = (value: number): string => `${value.toFixed(value < 10 ? 3 : 1)} s`;
   const count = (value: number): string => value.toLocaleString('en');
   const share = ((100 * report.gflops) / report.multiply_add_gflops).toFixed(0);
-  const solved = step === 1 ? 'a whole iteration' : `every ${step}th row, scaled up`;
+  const solved = step === 1 ? 'a whole iteration' : `one row in ${step}, scaled up`;
   return {
     head: [`${count(ratings)} ratings, ${count(users)} users, ${count(movies)} movies`, '', 'beside it'],
     rows: [

@@ -2,30 +2,34 @@ import type { RatingTriples } from './ratings.ts';
 import { runThreads } from './threads/pool.ts';
 
 /**
- * Checksum of a set of ratings, whatever their order, as 16 hexadecimal digits: two sums of 32-bit hashes of each rating
- * (Bellare and Micciancio 1997, "A New Paradigm for Collision-Free Hashing", AdHash), for finding damage, not forgery.
- * On a thread, which needs columns in shared memory.
+ * Checksums of sets of ratings, one each for the rows before and from `border` on, whatever their order, as 16
+ * hexadecimal digits: two sums of 32-bit hashes of each rating (Bellare and Micciancio 1997, "A New Paradigm for
+ * Collision-Free Hashing", AdHash), for finding damage, not forgery. On a thread, which needs columns in shared memory.
  */
 export async function checksumRatings(
   { users, items, ratings }: RatingTriples,
-  [from, to]: [number, number],
+  border: number,
   signal?: AbortSignal,
-): Promise<string> {
-  const task: RatingTriples = {
-    users: users.subarray(from, to),
-    items: items.subarray(from, to),
-    ratings: ratings.subarray(from, to),
-  };
-  const [sum] = await runThreads<string>('checksum', task, { threads: 1, signal });
-  return sum;
+): Promise<[string, string]> {
+  const task: ChecksumTask = { users, items, ratings, border };
+  const [sums] = await runThreads<[string, string]>('checksum', task, { threads: 1, signal });
+  return sums;
+}
+
+interface ChecksumTask extends RatingTriples {
+  border: number;
 }
 
 /** The work of `checksumRatings`, on the thread. */
-export function sumOfHashes({ users, items, ratings }: RatingTriples): string {
+export function sumsOfHashes({ border, ...columns }: ChecksumTask): [string, string] {
+  return [sumOfHashes(columns, 0, border), sumOfHashes(columns, border, columns.users.length)];
+}
+
+function sumOfHashes({ users, items, ratings }: RatingTriples, from: number, to: number): string {
   const bits = new Int32Array(ratings.buffer, ratings.byteOffset, ratings.length);
   let first = 0;
   let second = 0;
-  for (let row = 0; row < users.length; row++) {
+  for (let row = from; row < to; row++) {
     const hash = mix(mix(mix(0x9747b28c ^ users[row]) ^ items[row]) ^ bits[row]);
     first = (first + hash) | 0;
     second = (second + mix(hash ^ 0x5bd1e995)) | 0;

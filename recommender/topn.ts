@@ -29,6 +29,8 @@ export interface TopNOptions {
  */
 export function recommendTopN(model: Model, options: TopNOptions): Promise<RankedLists> {
   const { ratings, n, excludeRated, threads, signal, onProgress } = options;
+  if (model.userIds.length !== ratings.userIds.length || model.itemIds.length !== ratings.itemIds.length)
+    return Promise.reject(new Error('the model was not trained on these ratings: other users or items'));
   return rankItems({
     workspace: ratings.workspace,
     queries: model.userFactors,

@@ -107,7 +107,7 @@ test('ten publishes, and a reader of three tables never sees two versions, an er
     const night = published.get(lists);
     if (night !== undefined) expect(new Date(asOf.join(' ')).toISOString()).toBe(night);
   }
-});
+}, 300_000);
 
 describe('after a night without that reader', () => {
   beforeAll(() => publishNight(database, asOfOf(12)));

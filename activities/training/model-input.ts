@@ -60,10 +60,8 @@ export async function checksumInput(
   { columns, train }: ModelInput,
   signal: AbortSignal,
 ): Promise<SplitChecksums> {
-  return {
-    train: await checksumRatings(columns, [0, train], signal),
-    holdout: await checksumRatings(columns, [train, columns.users.length], signal),
-  };
+  const [first, second] = await checksumRatings(columns, train, signal);
+  return { train: first, holdout: second };
 }
 
 function registeredSplit({ db }: Connection, run: number, seed: number) {

@@ -1,28 +1,24 @@
 /** Where every thread starts: it looks up its task, runs it and says how it went. */
 
+import { enableCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
-import { solveAls } from '../als.ts';
-import { resampleUsers } from '../bootstrap.ts';
-import { sumOfHashes } from '../checksum.ts';
-import { buildMatrix } from '../build-matrix.ts';
-import { solveFoldIn } from '../fold-in.ts';
-import { groupHoldout } from '../holdout.ts';
-import { measureUsers } from '../measure-users.ts';
-import { rankRows } from '../rank.ts';
-import { splitColumns } from '../split.ts';
 import type { TaskName, ThreadContext, ThreadMessage, ThreadStart } from './protocol.ts';
 import { transferables } from './transferables.ts';
 
-const tasks: Record<TaskName, (data: never, context: ThreadContext) => unknown> = {
-  checksum: sumOfHashes,
-  split: splitColumns,
-  matrix: buildMatrix,
-  als: solveAls,
-  fold: solveFoldIn,
-  rank: rankRows,
-  group: groupHoldout,
-  measure: measureUsers,
-  bootstrap: resampleUsers,
+// A thread lives for one call: what it has to read and compile is half of what its start costs.
+enableCompileCache();
+
+/** Each loads its own task and no more. */
+const tasks: Record<TaskName, () => Promise<(data: never, context: ThreadContext) => unknown>> = {
+  checksum: async () => (await import('../checksum.ts')).sumsOfHashes,
+  split: async () => (await import('../split.ts')).splitColumns,
+  matrix: async () => (await import('../build-matrix.ts')).buildMatrix,
+  als: async () => (await import('../als.ts')).solveAls,
+  fold: async () => (await import('../fold-in.ts')).solveFoldIn,
+  rank: async () => (await import('../rank.ts')).rankRows,
+  group: async () => (await import('../holdout.ts')).groupHoldout,
+  measure: async () => (await import('../measure-users.ts')).measureUsers,
+  bootstrap: async () => (await import('../bootstrap.ts')).resampleUsers,
 };
 
 const port = parentPort;
@@ -31,13 +27,14 @@ const { task, thread, threads, control, data } = workerData as ThreadStart;
 const send = (message: ThreadMessage): void =>
   port.postMessage(message, message.kind === 'error' ? [] : transferables(message.value));
 try {
+  const run = await tasks[task]();
   const context = {
     thread,
     threads,
     control: new Int32Array(control),
     progress: (value: unknown) => send({ kind: 'progress', value }),
   };
-  send({ kind: 'done', value: tasks[task](data as never, context) });
+  send({ kind: 'done', value: run(data as never, context) });
 } catch (error) {
   send({ kind: 'error', message: error instanceof Error ? error.message : String(error) });
 }

@@ -35,7 +35,7 @@ const SOURCE = { ratings: 20_000, seed: 42, end: new Date('2026-01-31') };
 
 /** Trainings of some seconds, so that something can happen to them. */
 const LONG = [
-  'challengers=[{"family":"als","rank":90,"iterations":14,"regularization":0.1,"seed":42},{"family":"als","rank":4,"iterations":3,"regularization":0.1,"seed":42}]',
+  'challengers=[{"family":"als","rank":200,"iterations":20,"regularization":0.1,"seed":42},{"family":"als","rank":4,"iterations":3,"regularization":0.1,"seed":42}]',
   'quality.minimumRatings=10',
   'alarm.rmseThreshold=10',
 ];
@@ -136,7 +136,7 @@ async function finishedDigest(handle: WorkflowHandle): Promise<RunDigest> {
   return digestRun(database.db, found.run);
 }
 
-const training = `select 1 from pipeline.stages where stage like 'evaluate als rank=90%' and status = 'running'`;
+const training = `select 1 from pipeline.stages where stage like 'evaluate als rank=200%' and status = 'running'`;
 const checkpointed = 'select 1 from pipeline.checkpoints';
 
 /** Waits until a query finds something, looking every few milliseconds. */
@@ -224,12 +224,12 @@ test('a worker killed in training: its successor resumes at the checkpoint', asy
   expect(worker.signalCode).toBe('SIGKILL');
   const killed = performance.now();
   await startWorker('real');
-  await until(`select 1 from pipeline.stages where stage like 'evaluate als rank=90%' and token = 2`);
+  await until(`select 1 from pipeline.stages where stage like 'evaluate als rank=200%' and token = 2`);
   console.log(
     `killed in training, with the real timeouts: under way again after ${((performance.now() - killed) / 1000).toFixed(1)} s`,
   );
   expect(await finishedDigest(handle)).toMatchObject({ digest: undisturbed.digest });
-  expect(await tokenOf('evaluate als rank=90%')).toBe(2);
+  expect(await tokenOf('evaluate als rank=200%')).toBe(2);
 });
 
 test('a worker stopped past its heartbeat timeout and woken while its successor works writes nothing', async () => {
@@ -238,13 +238,13 @@ test('a worker stopped past its heartbeat timeout and woken while its successor 
   await until(checkpointed);
   stopped.kill('SIGSTOP');
   await startWorker();
-  await until(`select 1 from pipeline.stages where stage like 'evaluate als rank=90%' and token = 2`);
+  await until(`select 1 from pipeline.stages where stage like 'evaluate als rank=200%' and token = 2`);
   // Its successor is at work: from here on it may try what it likes.
   stopped.kill('SIGCONT');
   expect(await finishedDigest(handle)).toMatchObject({ digest: undisturbed.digest });
   expect(stopped.exitCode).toBeNull();
   const { rows } = await database.pool.query(`
-    select count(*) as twins from experiments.evaluations where configuration like 'als rank=90%'`);
+    select count(*) as twins from experiments.evaluations where configuration like 'als rank=200%'`);
   expect(rows).toEqual([{ twins: 1 }]);
 });
 

@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { NotEnoughMemoryError, RatingColumns, buildRatingMatrix, trainModel } from '../index.ts';
+import { runThreads } from './pool.ts';
+
+test('a crash in a thread is an error with its message, and no thread is left', async () => {
+  await expect(runThreads('als', { scratch: [] }, { threads: 2 })).rejects.toThrow('WebAssembly');
+  await expect(runThreads('no such task' as 'als', {}, { threads: 1 })).rejects.toThrow('is not a function');
+  expect(process.getActiveResourcesInfo()).not.toContain('MessagePort');
+});
+
+test('what the machine has no memory for is known before any is taken', async () => {
+  const before = process.memoryUsage.rss();
+  expect(() => new RatingColumns(400_000_000)).toThrow(NotEnoughMemoryError);
+  expect(() => new RatingColumns(400_000_000)).toThrow(
+    '400,000,000 ratings: needs 8.0 GB, more than the 4.3 GB that 32-bit addresses reach',
+  );
+  const matrix = await buildRatingMatrix({
+    users: Int32Array.from({ length: 5_000 }, (_, at) => at),
+    items: Int32Array.from({ length: 5_000 }, (_, at) => at % 3),
+    ratings: new Float32Array(5_000).fill(4),
+  });
+  const regions = structuredClone(matrix.workspace.regions);
+  const threads = 8_000;
+  const training = trainModel(
+    matrix,
+    { family: 'als', rank: 256, iterations: 1, regularization: 0.1, seed: 1 },
+    { threads },
+  );
+  await expect(training).rejects.toThrow(/training als of rank 256: needs/);
+  // Nothing of the attempt stays behind.
+  expect(matrix.workspace.regions).toEqual(regions);
+  expect(process.memoryUsage.rss() - before).toBeLessThan(1e9);
+});
