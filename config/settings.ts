@@ -115,6 +115,20 @@ export function resolveSettings(profile: string, overrides: readonly string[] = 
   return parsed.data;
 }
 
+/**
+ * Settings of a run as the ledger has them. What a setting that came later was then is the profile's default now.
+ * @throws where they are none
+ */
+export function readSettings(profile: string, stored: unknown): Settings {
+  const defaults: Record<string, unknown> = isProfile(profile) ? profiles[profile] : profiles.production;
+  const filled = Object.entries(stored as Record<string, unknown>).map(([section, values]) =>
+    Array.isArray(values) || typeof values !== 'object'
+      ? [section, values]
+      : [section, { ...(defaults[section] as object | undefined), ...values }],
+  );
+  return settingsSchema.parse({ ...defaults, ...Object.fromEntries(filled) });
+}
+
 /** A challenger must have the metric that decides. */
 function assertMeasurable({ challengers, selection: { metric } }: Settings): void {
   if (!isErrorMetric(metric) || challengers.every(({ family }) => family !== 'als-implicit')) return;

@@ -137,6 +137,15 @@ export function liveRun(db: Db) {
     .executeTakeFirst();
 }
 
+/** A run by its number. */
+export function runById(db: Db, run: number) {
+  return db
+    .selectFrom('pipeline.runs')
+    .select(['run', 'as_of', 'workflow_id'])
+    .where('run', '=', run)
+    .executeTakeFirst();
+}
+
 /** Which database this is: the same for whoever is connected to it, and to no other. */
 export async function databaseId(db: Db): Promise<string> {
   return (await db.selectFrom('pipeline.identity').select('id').executeTakeFirstOrThrow()).id;

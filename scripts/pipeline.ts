@@ -6,6 +6,7 @@ import { connect } from '../database/connect.ts';
 import { keptVersions, lastRuns, liveRun } from '../database/readers.ts';
 import { type NightlyResult, TASK_QUEUES } from '../workflows/contracts.ts';
 import type { checkSource } from '../workflows/index.ts';
+import { approve, reject } from './pipeline/decide.ts';
 import { gridSearchCommand } from './pipeline/grid-search.ts';
 import { withCandidate } from './support/candidate.ts';
 import { createCommand, integer, options, run } from './support/cli.ts';
@@ -202,6 +203,8 @@ await run(
     .addCommand(gridSearchCommand)
     .addCommand(check)
     .addCommand(cancel)
+    .addCommand(approve)
+    .addCommand(reject)
     .addCommand(status)
     .addCommand(versions)
     .addCommand(digest),

@@ -66,6 +66,21 @@ export interface NightProgress {
 /** Name of the query that answers `NightProgress`, for every workflow that has stages. */
 export const PROGRESS_QUERY = 'progress';
 
+/** Names of the updates by which an operator decides about a night that asks. */
+export const APPROVE_UPDATE = 'approve';
+export const REJECT_UPDATE = 'reject';
+
+export interface OperatorsWord {
+  /** Who decides. */
+  actor: string;
+  reason: string;
+}
+
+/** What came of asking. */
+export interface Verdict extends OperatorsWord {
+  verdict: 'approved' | 'rejected' | 'too late';
+}
+
 /** Workflow id of the night for an as-of: starting the same as-of twice at once meets the first. */
 export function nightlyWorkflowId(asOf: string): string {
   return `nightly-${asOf}`;

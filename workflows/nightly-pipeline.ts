@@ -7,6 +7,7 @@ import { refreshFeatures } from './refresh-features.ts';
 import { childOptions } from './support/children.ts';
 import { describeFailure } from './support/failures.ts';
 import { nominalTime, showIdentity, showOutcome, showRefusal, whoAmI } from './support/identity.ts';
+import { createDecisionPoint } from './support/operator.ts';
 import { createStageBoard } from './support/stage-board.ts';
 
 /**
@@ -19,6 +20,7 @@ import { createStageBoard } from './support/stage-board.ts';
  */
 export async function nightlyPipeline(request: NightlyRequest): Promise<NightlyResult> {
   const board = createStageBoard();
+  const operator = createDecisionPoint();
   const asOf = request.asOf ?? nominalTime();
 
   const begun = await board
@@ -48,7 +50,12 @@ export async function nightlyPipeline(request: NightlyRequest): Promise<NightlyR
     for (const champion of begun.champion) {
       await board.stage('champion', () => activities.evaluateTwin({ run, configuration: champion }));
     }
-    const selection = await board.stage('selection', () => activities.selectModel({ run }));
+    let selection = await board.stage('selection', () => activities.selectModel({ run }));
+    if (selection.ask !== undefined) {
+      const { hours } = selection.ask;
+      const word = await board.stage('operator', () => operator.ask(hours));
+      selection = await board.stage('verdict', () => activities.decideByOperator({ run, ...word }));
+    }
 
     if (selection.serve) {
       await board.stage('refit', () => activities.refitModel({ run }));

@@ -61,7 +61,7 @@ export const { refitModel } = proxyActivities<TrainingActivities>({
   summary: 'train the version to be served',
 });
 
-export const { compareArms, selectModel } = proxyActivities<SelectionActivities>({
+export const { compareArms, selectModel, decideByOperator } = proxyActivities<SelectionActivities>({
   ...longSql,
   summary: 'compare and decide',
 });

@@ -4,6 +4,7 @@ import { attachedRuns } from '../../database/versions.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
+import { recordDecision } from '../selection/record-decision.ts';
 import { type SelectionResult, readSelection } from '../selection/result.ts';
 import { STORE_TABLES } from './store-tables.ts';
 
@@ -43,18 +44,7 @@ export function publishVersion(
       await assertComplete(db, run);
       await movePointer(db, context, selection);
       await moveChampion(db, run, selection);
-      await db
-        .insertInto('models.promotions')
-        .values({
-          run,
-          decision: selection.decision,
-          from_configuration: selection.from,
-          to_configuration: selection.configuration,
-          reason: selection.reason,
-          numbers: JSON.stringify(selection.numbers),
-          actor: 'nightly',
-        })
-        .execute();
+      await recordDecision(db, run, selection);
       return {
         rows: STORE_TABLES.length,
         modelVersion: selection.modelVersion,

@@ -72,10 +72,7 @@ test.each([
 });
 
 test('the champion that is the best challenger itself stays', () => {
-  const found = decide(
-    evidence({ challenger: measured('champion', 0.87), comparison: null }),
-    settings,
-  );
+  const found = decide(evidence({ challenger: measured('champion', 0.87), comparison: null }), settings);
   expect(found).toMatchObject({ decision: 'refresh', configuration: 'champion' });
 });
 
@@ -147,7 +144,10 @@ test('a metric that is not a number is no gain', () => {
 
 test('to ask is not to publish: what is served stays until somebody has decided', () => {
   const ask = resolveSettings('small', ['alarm.rmseThreshold=0.8', 'alarm.policy=ask']);
-  expect(decide(evidence(), ask)).toMatchObject({ decision: 'blocked' });
+  expect(decide(evidence(), ask)).toMatchObject({
+    decision: 'blocked',
+    ask: { hours: 8, decision: 'promotion' },
+  });
 });
 
 // Chi-squared of one degree of freedom: 3.841459 at 5%, 10.827566 at 0.1%.

@@ -33,6 +33,8 @@ export interface Decision {
   reason: string;
   /** Whether the winner's RMSE is over the threshold, whatever the policy makes of it. */
   alarm: string | null;
+  /** Where an operator is asked: how long, and what is decided if they approve. */
+  ask?: { hours: number; decision: Promotions['decision']; reason: string };
 }
 
 /** Largest corrected p-value of a challenger that is better for sure. */
@@ -61,7 +63,16 @@ export function decide(evidence: Evidence, settings: Settings): Decision {
     };
   }
   if (over !== null && alarm.policy !== 'publish') {
-    return { ...chosen, decision: 'blocked', reason: `${over}: champion and tables stay`, alarm: over };
+    const { decision, reason } = chosen;
+    return {
+      ...chosen,
+      decision: 'blocked',
+      reason: `${over}: champion and tables stay`,
+      alarm: over,
+      ...(alarm.policy === 'ask' && decision !== 'blocked'
+        ? { ask: { hours: alarm.askHours, decision, reason } }
+        : {}),
+    };
   }
   return { ...chosen, alarm: over };
 }

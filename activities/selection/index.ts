@@ -1,6 +1,7 @@
 import { withHeartbeat } from '../support/with-heartbeat.ts';
 import type { ActivityDependencies, RunReference } from '../support/run.ts';
 import { type ArmsResult, type CompareArmsInput, compareArms } from './compare-arms.ts';
+import { type OperatorInput, decideByOperator } from './decide-by-operator.ts';
 import type { SelectionResult } from './result.ts';
 import { selectModel } from './select-model.ts';
 
@@ -16,5 +17,7 @@ export function createSelectionActivities({ connection }: ActivityDependencies) 
       withHeartbeat(({ signal }) => compareArms(connection, input, signal)),
     selectModel: (input: RunReference): Promise<SelectionResult> =>
       withHeartbeat(({ signal }) => selectModel(connection, input, signal)),
+    decideByOperator: (input: OperatorInput): Promise<SelectionResult> =>
+      withHeartbeat(({ signal }) => decideByOperator(connection, input, signal)),
   };
 }

@@ -113,9 +113,7 @@ async function pairedValues(db: Db, run: number, metric: Metric, a: string, b: s
     )
     .where('a.run', '=', run)
     .where('a.configuration', '=', a)
-    .where(
-      counts === 'scored' ? sql<boolean>`a.scored > 0` : sql<boolean>`a.${sql.raw(column)} is not null`,
-    )
+    .where(counts === 'scored' ? sql<boolean>`a.scored > 0` : sql<boolean>`a.${sql.raw(column)} is not null`)
     .select([
       inOrder(sql`a.${sql.raw(column)}`).as('ofA'),
       inOrder(sql`b.${sql.raw(column)}`).as('ofB'),

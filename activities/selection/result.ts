@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { ModelConfiguration } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
 import type { Promotions } from '../../database/types/index.ts';
@@ -5,6 +6,8 @@ import type { StageResult } from '../support/stage.ts';
 
 /** Stage under which the night's decision is kept; publishing and the run log read it there. */
 export const SELECTION_STAGE = 'select';
+/** Stage of an operator's word, which takes the place of the night's own. */
+export const OPERATOR_STAGE = 'operator';
 
 /** The decision of a night about the champion. */
 export interface SelectionResult extends StageResult {
@@ -20,6 +23,10 @@ export interface SelectionResult extends StageResult {
   /** The decision in words. */
   reason: string;
   numbers: Record<string, number | null>;
+  /** Who decided, where it was not the night itself. */
+  actor?: string;
+  /** Where an operator is asked: how long, and what is decided if they approve. */
+  ask?: { hours: number; decision: Promotions['decision']; reason: string };
   note: string;
 }
 
@@ -29,8 +36,10 @@ export async function readSelection(db: Db, run: number): Promise<SelectionResul
     .selectFrom('pipeline.stages')
     .select('result')
     .where('run', '=', run)
-    .where('stage', '=', SELECTION_STAGE)
+    .where('stage', 'in', [SELECTION_STAGE, OPERATOR_STAGE])
     .where('status', '=', 'done')
+    .orderBy(sql`stage = ${OPERATOR_STAGE}`, 'desc')
+    .limit(1)
     .executeTakeFirstOrThrow(
       () => new Error(`run ${run} has no decision: stage ${SELECTION_STAGE} is not done`),
     );

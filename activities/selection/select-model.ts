@@ -9,6 +9,7 @@ import { runStage } from '../support/stage.ts';
 import { servingChampion } from './champion.ts';
 import { type Decision, type Evidence, type Measured, decide } from './decide.ts';
 import { type PairedComparison, comparePaired, insertComparisons } from './paired-comparison.ts';
+import { recordDecision } from './record-decision.ts';
 import { SELECTION_STAGE, type SelectionResult } from './result.ts';
 
 /** Decides which configuration serves after tonight, and registers tonight's version of it. */
@@ -41,13 +42,15 @@ export function selectModel(
       from: champion?.configuration ?? null,
       reason: decision.reason,
       numbers: numbersOf(evidence.decisive),
-      note: decision.decision,
+      note: decision.ask === undefined ? decision.decision : 'an operator is asked',
+      ...(decision.ask === undefined ? {} : { ask: decision.ask }),
     };
     return attempt.finish(async ({ db }) => {
       await insertComparisons(db, run, evidence.comparisons);
       await registerVersion(db, context, result);
       await recordAlarm(db, run, decision);
-      if (!result.serve) await recordDecision(db, run, result);
+      // A decision that publishes is recorded by the publish itself, one that is asked for by whoever takes it.
+      if (!result.serve && result.ask === undefined) await recordDecision(db, run, result);
       return result;
     });
   });
@@ -60,11 +63,7 @@ interface Candidate extends Measured {
 type Twins = Map<string, Record<(typeof METRICS)[Metric]['column'] | 'coverage', number | null>>;
 
 async function evaluatedTwins(db: Db, run: number): Promise<Twins> {
-  const rows = await db
-    .selectFrom('experiments.evaluations')
-    .selectAll()
-    .where('run', '=', run)
-    .execute();
+  const rows = await db.selectFrom('experiments.evaluations').selectAll().where('run', '=', run).execute();
   return new Map(rows.map((row) => [row.configuration, row]));
 }
 
@@ -169,7 +168,7 @@ async function registerVersion(db: Db, { run, codeVersion }: Run, result: Select
       ndcg_at_10: twin.ndcg_at_10,
       map_at_10: twin.map_at_10,
       coverage: twin.coverage,
-      status: result.decision === 'blocked' ? 'rejected' : 'candidate',
+      status: result.decision === 'blocked' && result.ask === undefined ? 'rejected' : 'candidate',
       trained_at: null,
       snapshot: run,
       code_version: codeVersion,
@@ -179,20 +178,4 @@ async function registerVersion(db: Db, { run, codeVersion }: Run, result: Select
 
 async function recordAlarm(db: Db, run: number, { alarm }: Decision): Promise<void> {
   if (alarm !== null) await raiseAlert(db, { run, kind: 'rmse_over_threshold', message: alarm });
-}
-
-/** A decision that publishes is recorded by the publish itself, in the transaction that moves the champion. */
-async function recordDecision(db: Db, run: number, result: SelectionResult): Promise<void> {
-  await db
-    .insertInto('models.promotions')
-    .values({
-      run,
-      decision: result.decision,
-      from_configuration: result.from,
-      to_configuration: result.configuration,
-      reason: result.reason,
-      numbers: JSON.stringify(result.numbers),
-      actor: 'nightly',
-    })
-    .execute();
 }

@@ -1,5 +1,5 @@
 import type { Connection, Db } from '../../database/connect.ts';
-import { type Settings, settingsSchema } from '../../config/settings.ts';
+import { type Settings, readSettings } from '../../config/settings.ts';
 import { terminalFailure } from './failures.ts';
 
 /** What every activity of a night is told: which run it works for. All else it reads from the ledger. */
@@ -48,7 +48,7 @@ export async function loadRun(db: Db, run: number): Promise<Run> {
     asOf: row.as_of,
     startedAt: row.started_at,
     profile: row.profile,
-    settings: settingsSchema.parse(row.settings),
+    settings: readSettings(row.profile, row.settings),
     mayPublish: row.may_publish,
     codeVersion: row.code_version,
   };

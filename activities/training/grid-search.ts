@@ -5,11 +5,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { sql } from 'kysely';
-import {
-  type GridSearchInput,
-  byMetric,
-  checkGridSearch,
-} from '../../config/grid-search.ts';
+import { type GridSearchInput, byMetric, checkGridSearch } from '../../config/grid-search.ts';
 import { METRICS, type Metric } from '../../config/metrics.ts';
 import { type ModelConfiguration, UsageError } from '../../config/settings.ts';
 import type { Connection, Db } from '../../database/connect.ts';

@@ -202,9 +202,7 @@ export const gridSearchCommand = createCommand(
   )
   .option('--alpha <list>', 'confidence of als-implicit (default: 1)', list(positive))
   .option('--seed <number>', 'of every point', integer(0, 2_147_483_647), 42)
-  .addOption(
-    new Option('--metric <name>', 'what chooses the best').choices(METRIC_NAMES).default('rmse'),
-  )
+  .addOption(new Option('--metric <name>', 'what chooses the best').choices(METRIC_NAMES).default('rmse'))
   .addOption(options.wait())
   .addOption(options.noWait())
   .addOption(options.json())
