@@ -2,7 +2,7 @@
 
 import { indexIds } from './ids.ts';
 import { type TypedArrayClass as Class, Workspace } from './memory.ts';
-import type { BuildTask, BuiltMatrix, SparseRows } from './ratings.ts';
+import { type BuildTask, type BuiltMatrix, type SparseRows, ratingAt } from './ratings.ts';
 
 const LARGEST_SCALE = 256;
 const LARGEST_16_BIT = 1 << 16;
@@ -48,20 +48,19 @@ export function buildMatrix({ memory, regions, users, items, ratings }: BuildTas
   transpose(byItem, byUser);
   transpose(byUser, byItem);
   assertDistinct(byUser, userIds, itemIds);
-  return { userIds, itemIds, byUser, byItem, scale, mean: survey.mean, regions: workspace.regions };
+  const mean = meanOf(byUser, scale);
+  return { userIds, itemIds, byUser, byItem, scale, mean, regions: workspace.regions };
 }
 
 interface Survey {
   scale: Float32Array | null;
   /** What stands in `values` for a rating. */
   code: (rating: number) => number;
-  mean: number;
 }
 
-/** Looks at every rating once: finite, how many distinct ones, their mean. */
+/** Looks at every rating once: finite, and how many distinct ones. */
 function surveyRatings(users: Int32Array, items: Int32Array, ratings: Float32Array): Survey {
   const known = new Map<number, number>();
-  let sum = 0;
   let last = Number.NaN;
   for (let row = 0; row < ratings.length; row++) {
     const rating = ratings[row];
@@ -70,16 +69,14 @@ function surveyRatings(users: Int32Array, items: Int32Array, ratings: Float32Arr
         `rating of user ${users[row]} for item ${items[row]} is ${rating}, expected a finite number`,
       );
     }
-    sum += rating;
     if (rating === last || known.size > LARGEST_SCALE) continue;
     last = rating;
     if (!known.has(rating)) known.set(rating, 0);
   }
-  const mean = sum / ratings.length;
-  if (known.size > LARGEST_SCALE) return { scale: null, code: (rating) => rating, mean };
+  if (known.size > LARGEST_SCALE) return { scale: null, code: (rating) => rating };
   const scale = Float32Array.from(known.keys()).sort();
   scale.forEach((rating, code) => known.set(rating, code));
-  return { scale, code: coder(scale, known), mean };
+  return { scale, code: coder(scale, known) };
 }
 
 /** Codes of ratings: by arithmetic where they are halves of small whole numbers, as stars are. */
@@ -124,6 +121,13 @@ function transpose(from: SparseRows, to: SparseRows): void {
       to.values[place] = from.values[at];
     }
   }
+}
+
+/** In the matrix's own order, so that it does not depend on the order in which ratings came. */
+function meanOf(rows: SparseRows, scale: Float32Array | null): number {
+  let sum = 0;
+  for (let at = 0; at < rows.values.length; at++) sum += ratingAt(rows, scale, at);
+  return sum / rows.values.length;
 }
 
 function assertDistinct({ starts, columns }: SparseRows, userIds: Int32Array, itemIds: Int32Array): void {

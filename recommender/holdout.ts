@@ -1,6 +1,6 @@
 /** The holdout as evaluation needs it, user by user. */
 
-import { createLookup } from './ids.ts';
+import { createLookup, indexIds } from './ids.ts';
 import type { RatingTriples } from './ratings.ts';
 
 /** A holdout rating of at least this is relevant. */
@@ -31,12 +31,16 @@ export function isRelevant(rating: number): boolean {
   return rating >= RELEVANT;
 }
 
-/** Sorts the holdout by user, on a thread. */
+/**
+ * Sorts the holdout by user and item, on a thread: sums over it are then the same to the bit, whatever the order in which
+ * its pairs came.
+ */
 export function groupHoldout({ holdout, userIds, itemIds }: GroupTask): GroupedHoldout {
   const userOf = createLookup(userIds);
   const itemOf = createLookup(itemIds);
   const pairs = new Uint32Array(userIds.length + 1);
-  const rows = holdout.users.map(userOf);
+  const order = orderById(holdout.users, orderById(holdout.items, Uint32Array.from(holdout.items.keys())));
+  const rows = Int32Array.from(order, (pair) => userOf(holdout.users[pair]));
   for (const user of rows) if (user >= 0) pairs[user + 1]++;
   for (let user = 0; user < userIds.length; user++) pairs[user + 1] += pairs[user];
   const next = pairs.slice();
@@ -45,15 +49,16 @@ export function groupHoldout({ holdout, userIds, itemIds }: GroupTask): GroupedH
   const ratings = new Float32Array(known);
   const unknown = new Float32Array(rows.length - known);
   let strangers = 0;
-  for (let pair = 0; pair < rows.length; pair++) {
-    if (rows[pair] < 0) {
+  order.forEach((pair, place) => {
+    const user = rows[place];
+    if (user < 0) {
       unknown[strangers++] = holdout.ratings[pair];
-      continue;
+      return;
     }
-    const at = next[rows[pair]]++;
+    const at = next[user]++;
     items[at] = itemOf(holdout.items[pair]);
     ratings[at] = holdout.ratings[pair];
-  }
+  });
   const users = Uint32Array.from(userIds.keys()).filter((user) => pairs[user + 1] > pairs[user]);
   const starts = new Uint32Array(users.length + 1);
   users.forEach((user, at) => (starts[at + 1] = pairs[user + 1]));
@@ -63,4 +68,18 @@ export function groupHoldout({ holdout, userIds, itemIds }: GroupTask): GroupedH
     return count;
   });
   return { users, starts, items, ratings, relevant, unknown };
+}
+
+/** Rows in the order of their ids; those of one id stay in the order in which they are given. */
+function orderById(ids: Int32Array, rows: Uint32Array): Uint32Array {
+  if (rows.length === 0) return rows;
+  const indices = ids.slice();
+  const index = indexIds(ids);
+  index.replace(indices);
+  const next = new Uint32Array(index.ids.length + 1);
+  for (const at of indices) next[at + 1]++;
+  for (let at = 1; at < next.length; at++) next[at] += next[at - 1];
+  const ordered = new Uint32Array(rows.length);
+  for (const row of rows) ordered[next[indices[row]]++] = row;
+  return ordered;
 }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { randomRatings } from '../test/support/ratings.ts';
 import { type Model, buildRatingMatrix, evaluateModel, pairedBootstrap, trainModel } from './index.ts';
 
 /** Two users, four movies; every user scores movies 1 to 4 as 4, 3, 2, 1. */
@@ -96,4 +97,34 @@ test('the paired interval sees an effect that is the same for all, and none betw
     seed: 1,
   });
   expect(again).toEqual(effect);
+});
+
+test('no order of the ratings changes a bit of it', async () => {
+  const all = randomRatings({ users: 60, items: 50, density: 0.5, seed: 8 });
+  // Off the halves, so that sums round.
+  const ratings = all.ratings.map((rating, row) => rating + (row % 7) / 10);
+  const half = Math.floor(all.users.length / 2);
+  const measure = async (turn: (rows: number[]) => number[]) => {
+    const pick = (from: number, to: number) => {
+      const rows = turn(Array.from({ length: to - from }, (_, at) => from + at));
+      return {
+        users: Int32Array.from(rows, (row) => all.users[row]),
+        items: Int32Array.from(rows, (row) => all.items[row]),
+        ratings: Float32Array.from(rows, (row) => ratings[row]),
+      };
+    };
+    const train = await buildRatingMatrix(pick(half, ratings.length));
+    const configuration = {
+      family: 'als-biased',
+      rank: 3,
+      iterations: 3,
+      regularization: 0.1,
+      seed: 1,
+    } as const;
+    const model = await trainModel(train, configuration, { threads: 2 });
+    return evaluateModel(model, train, pick(0, ratings.length), { k: 5, minimumRatings: 0, threads: 2 });
+  };
+  const found = await measure((rows) => rows);
+  expect(found.dropped).toBeGreaterThan(0);
+  expect(await measure((rows) => rows.toReversed())).toEqual(found);
 });
