@@ -158,7 +158,11 @@ test('a backfill is held against nights of an earlier as-of only', async () => {
 
 test('only the last nights count, and only good ones', async () => {
   await insertGoodNights(database, { like: first, asOf: THREE });
-  await insertGoodNights(database, { like: first, asOf: ['2026-01-01'], value: DOUBLE });
+  await insertGoodNights(database, {
+    like: first,
+    asOf: ['2026-01-01', '2026-01-02', '2026-01-03', '2026-01-04'],
+    value: DOUBLE,
+  });
   // Failed nights of the same day, as bad as can be.
   await insertGoodNights(database, { like: first, asOf: ['2026-02-02', '2026-02-03'], value: DOUBLE });
   await database.pool.query(

@@ -1,4 +1,3 @@
-import type { CheckReport } from '../../activities/quality/index.ts';
 import { resolveSettings } from '../../config/settings.ts';
 import { TASK_QUEUES } from '../../workflows/contracts.ts';
 import type { checkSource } from '../../workflows/index.ts';
@@ -7,6 +6,8 @@ import { connectServers } from '../support/connect-servers.ts';
 import { readDatabaseId } from '../support/database.ts';
 import { print } from '../support/night.ts';
 import { table } from '../support/table.ts';
+
+type CheckReport = Awaited<ReturnType<typeof checkSource>>[number];
 
 interface CheckOptions {
   asOf?: string;
@@ -48,7 +49,7 @@ export const checkCommand = createCommand(
   });
 
 /** Every check, a line each, and below it the first offending rows. */
-export function checkTable(reports: CheckReport[]): string {
+function checkTable(reports: CheckReport[]): string {
   return table(
     ['status', 'asked', 'gate', 'observed', 'warn', 'error', 'check'],
     reports.map((one) => [
