@@ -1,5 +1,6 @@
-/** The named sets of defaults. Thresholds of every check and decision stand here, in one place. */
+/** The named sets of defaults. Thresholds of decisions stand here, those of the checks in `config/checks.ts`. */
 
+import { thresholds } from './checks.ts';
 import type { Settings } from './settings.ts';
 
 const production: Settings = {
@@ -27,10 +28,15 @@ const production: Settings = {
   similar: { perMovie: 10, minimumRatings: 5 },
   trending: { rows: 100, windowDays: 30, minimumRecentRatings: 5, anchor: 'as_of' },
   quality: {
-    minimumRatings: 10_000_000,
-    maximumRefusedShare: 0.01,
-    maximumAgeDays: 2,
-    freshnessSeverity: 'error',
+    thresholds: thresholds.production,
+    // A week, so that each day of it is there once; a median of three stands one odd night.
+    history: { runs: 7, minimumRuns: 3, restart: false },
+  },
+  retention: {
+    // A year and a month: the same season again. Some forty small rows a night.
+    checkResultsDays: 400,
+    // Enough to look into a week that went wrong.
+    sampleNights: 7,
   },
   publishing: { keepVersions: 3 },
 };
@@ -40,7 +46,7 @@ const small: Settings = {
   ...production,
   // ml-latest-small has at most four ratings of a movie in its last 30 days; two still keep a single one from leading.
   trending: { ...production.trending, anchor: 'newest_rating', minimumRecentRatings: 2 },
-  quality: { ...production.quality, minimumRatings: 1_000, freshnessSeverity: 'warn' },
+  quality: { ...production.quality, thresholds: thresholds.small },
 };
 
 export const profiles = { small, production };

@@ -6,8 +6,13 @@ import { UsageError, resolveSettings, settingsHash } from './settings.ts';
 const TWIN = { family: 'als', rank: 5, iterations: 5, regularization: 0.1, seed: 1 };
 
 test('a profile is a set of defaults, and an override changes one of them', () => {
-  expect(resolveSettings('production').quality.minimumRatings).toBe(10_000_000);
-  expect(resolveSettings('small', ['quality.minimumRatings=5']).quality.minimumRatings).toBe(5);
+  expect(resolveSettings('production').quality.thresholds.ratings_minimum.error).toBe(10_000_000);
+  expect(
+    resolveSettings('small', ['quality.thresholds.freshness.error=5']).quality.thresholds.freshness,
+  ).toEqual({ warn: 2, error: 5 });
+  expect(
+    resolveSettings('small', ['quality.minimumRatings=5']).quality.thresholds.ratings_minimum.error,
+  ).toBe(5);
   expect(resolveSettings('small').trending.anchor).toBe('newest_rating');
   expect(resolveSettings('small', ['alarm.policy=publish']).alarm.policy).toBe('publish');
 });
@@ -18,6 +23,8 @@ test.each([
   [['quality.minimumRatings'], 'expected section.key=value'],
   [['quality.minimumRatings=-1'], '--set quality.minimumRatings'],
   [['quality.minimumRatings=many'], '--set quality.minimumRatings'],
+  [['quality.thresholds.freshness.error=-1'], '--set quality.thresholds.freshness.error'],
+  [['quality.thresholds.nosuch.error=1'], 'no such setting'],
   [['alarm.policy=shout'], '--set alarm.policy'],
   [[`challengers=${JSON.stringify([TWIN, TWIN])}`], '--set challengers: expected configurations that differ'],
   [['constructor.name=x'], 'no such setting'],

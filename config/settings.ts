@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { METRIC_NAMES, isErrorMetric } from './metrics.ts';
+import { CHECK_NAMES } from './checks.ts';
 import { type ProfileName, profiles } from './profiles.ts';
 
 const factorization = {
@@ -23,6 +24,9 @@ export const modelConfigurationSchema = z.discriminatedUnion('family', [
   z.strictObject({ family: z.literal('als-biased'), ...factorization }),
   z.strictObject({ family: z.literal('als-implicit'), ...factorization, alpha: z.number().positive() }),
 ]);
+
+const threshold = z.number().min(0).nullable();
+const thresholdSchema = z.strictObject({ warn: threshold, error: threshold });
 
 export const settingsSchema = z.strictObject({
   /** Evaluation on the stable holdout. */
@@ -73,12 +77,24 @@ export const settingsSchema = z.strictObject({
     anchor: z.enum(['as_of', 'newest_rating']),
   }),
   quality: z.strictObject({
-    minimumRatings: z.int().min(1),
-    /** Largest share of bronze rows that may be refused, 0 to 1. */
-    maximumRefusedShare: z.number().min(0).max(1),
-    /** Newest rating may be this much older than the as-of. */
-    maximumAgeDays: z.number().positive(),
-    freshnessSeverity: z.enum(['warn', 'error']),
+    /** What each check lets pass: `config/checks.ts`. */
+    thresholds: z.record(z.enum(CHECK_NAMES), thresholdSchema),
+    /** The good nights of an earlier as-of that a snapshot is held against. */
+    history: z.strictObject({
+      /** At most so many, the last ones. */
+      runs: z.int().min(1).max(365),
+      /** With fewer the checks on history are skipped. */
+      minimumRuns: z.int().min(1),
+      /** Accepts what this night finds: it is held against nothing, and later ones against nothing before it. */
+      restart: z.boolean(),
+    }),
+  }),
+  /** How long what is appended night by night is kept. */
+  retention: z.strictObject({
+    /** Results of checks, and the statistics that later nights are held against. */
+    checkResultsDays: z.int().min(1),
+    /** Nights whose samples of offending rows are kept, the last one included. */
+    sampleNights: z.int().min(1),
   }),
   publishing: z.strictObject({
     /** Model versions kept for a rollback, the published one included. */
@@ -105,11 +121,13 @@ export function resolveSettings(profile: string, overrides: readonly string[] = 
     );
   }
   const settings = structuredClone(profiles[profile]) as unknown as Record<string, unknown>;
-  for (const override of overrides) applyOverride(settings, override);
+  const typed = new Map<string, string>();
+  for (const override of overrides) applyOverride(settings, override, typed);
   const parsed = settingsSchema.safeParse(settings);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new UsageError(`--set ${issue.path.join('.')}: ${issue.message}`);
+    const path = issue.path.join('.');
+    throw new UsageError(`--set ${typed.get(path) ?? path}: ${issue.message}`);
   }
   assertMeasurable(parsed.data);
   return parsed.data;
@@ -141,10 +159,23 @@ function isProfile(name: string): name is ProfileName {
   return Object.hasOwn(profiles, name);
 }
 
-function applyOverride(settings: Record<string, unknown>, override: string): void {
+/** Short names of thresholds that are often changed. */
+const SHORT_NAMES: Partial<Record<string, string>> = {
+  'quality.minimumRatings': 'quality.thresholds.ratings_minimum.error',
+  'quality.maximumRefusedShare': 'quality.thresholds.refused_share.error',
+};
+
+/** @param typed takes in what the setting was called by whoever gave it */
+function applyOverride(
+  settings: Record<string, unknown>,
+  override: string,
+  typed: Map<string, string>,
+): void {
   const match = /^([a-z]\w*(?:\.\w+)*)=(.*)$/i.exec(override);
   if (match === null) throw new UsageError(`--set ${override}: expected section.key=value`);
-  const path = match[1].split('.');
+  const name = Object.hasOwn(SHORT_NAMES, match[1]) ? (SHORT_NAMES[match[1]] ?? match[1]) : match[1];
+  typed.set(name, match[1]);
+  const path = name.split('.');
   const key = path[path.length - 1];
   let target: unknown = settings;
   for (const part of path.slice(0, -1)) target = child(target, part);

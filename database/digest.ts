@@ -63,6 +63,7 @@ export const DIGESTED_TABLES: readonly DigestedTable[] = [
     without: ['checked_at'],
     instead: { message: sentence('message') },
   },
+  { table: 'quality.source_statistics', key: 'run' },
   {
     table: 'pipeline.run_log',
     key: 'run',

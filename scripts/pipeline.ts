@@ -4,14 +4,16 @@ import { UsageError, resolveSettings } from '../config/settings.ts';
 import { digestRun } from '../database/digest.ts';
 import { connect } from '../database/connect.ts';
 import { keptVersions, lastRuns, liveRun } from '../database/readers.ts';
-import { type NightlyResult, TASK_QUEUES } from '../workflows/contracts.ts';
-import type { checkSource } from '../workflows/index.ts';
+
+
 import { approve, reject } from './pipeline/decide.ts';
+import type { NightlyResult } from '../workflows/contracts.ts';
+import { checkCommand } from './pipeline/check.ts';
 import { gridSearchCommand } from './pipeline/grid-search.ts';
 import { withCandidate } from './support/candidate.ts';
 import { createCommand, integer, options, run } from './support/cli.ts';
 import { connectServers } from './support/connect-servers.ts';
-import { readDatabaseId, withDatabase } from './support/database.ts';
+import { withDatabase } from './support/database.ts';
 import { print, runNight } from './support/night.ts';
 import { outcomeOf } from './support/start-night.ts';
 import { metric, table } from './support/table.ts';
@@ -134,42 +136,6 @@ const digest = createCommand(
     }),
   );
 
-const check = createCommand('check', 'Run the gates of the source alone; writes nothing.', [
-  'npm run pipeline -- check --profile small',
-])
-  .addOption(options.asOf())
-  .addOption(options.profile('production'))
-  .addOption(options.set())
-  .addOption(options.json())
-  .action(async (given: Omit<NightOptions, 'wait'>) => {
-    resolveSettings(given.profile, given.set);
-    const { servers, temporal } = await connectServers();
-    const database = await readDatabaseId(servers.databaseUrl);
-    try {
-      const reports = await temporal.client.workflow.execute<typeof checkSource>('checkSource', {
-        workflowId: `check-${new Date().toISOString()}`,
-        taskQueue: TASK_QUEUES.pipeline,
-        args: [{ asOf: given.asOf, profile: given.profile, overrides: given.set, database }],
-        workflowExecutionTimeout: '30m',
-      });
-      if (given.json === true) print(reports);
-      else
-        console.log(
-          table(
-            ['', 'check', ''],
-            reports.map((one) => [
-              one.status,
-              one.check,
-              [one.message, ...one.sample.map((row) => JSON.stringify(row))].join('\n'),
-            ]),
-          ),
-        );
-      if (reports.some(({ status }) => status === 'failed')) process.exitCode = 1;
-    } finally {
-      await temporal.close();
-    }
-  });
-
 const cancel = createCommand('cancel', 'Cancel the night that is live; what is served stays.', [
   'npm run pipeline -- cancel',
   'npm run pipeline -- cancel --no-wait',
@@ -201,7 +167,7 @@ await run(
   createCommand('pipeline', 'Ad-hoc workflows, and what the pipeline knows about its runs.')
     .addCommand(nightly)
     .addCommand(gridSearchCommand)
-    .addCommand(check)
+    .addCommand(checkCommand)
     .addCommand(cancel)
     .addCommand(approve)
     .addCommand(reject)

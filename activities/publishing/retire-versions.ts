@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import type { VersionedTable } from '../../database/versions.ts';
+import { forgetOldResults } from '../quality/forget-results.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import { type Dropped, dropPartitions } from './leftovers.ts';
@@ -25,13 +26,15 @@ export function retireVersions(
   signal: AbortSignal,
 ): Promise<RetireResult> {
   return runStage(connection, { run, stage: 'retire-versions', signal }, async (attempt) => {
-    const { settings, mayPublish } = await loadRun(connection.db, run);
+    const context = await loadRun(connection.db, run);
+    const { settings, mayPublish } = context;
     const { kept, data } = await attempt.write(async ({ db }) => {
       const versions = await keptVersions(db, settings.publishing.keepVersions);
       const pointer = await db.selectFrom('serving.pointer').select('data_run').executeTakeFirst();
       const published = pointer === undefined ? [] : [pointer.data_run];
       await markRetired(db, versions);
-      await forgetOldEvidence(db, run, [run, ...versions, ...published]);
+      await forgetOldEvidence(db, [run, ...versions, ...published]);
+      await forgetOldResults(db, context);
       // A backfill's snapshot lacks whoever came later: they are not deleted.
       if (mayPublish) await forgetDeleted(db, run, { versions, published });
       return { kept: versions, data: published };
@@ -82,15 +85,9 @@ async function markRetired(db: Db, kept: number[]): Promise<void> {
     .execute();
 }
 
-/** Values by user are kept with their versions, samples of offending rows until the next night has come so far. */
-async function forgetOldEvidence(db: Db, run: number, runs: number[]): Promise<void> {
+/** Values by user are kept with their versions. */
+async function forgetOldEvidence(db: Db, runs: number[]): Promise<void> {
   await db.deleteFrom('experiments.user_metrics').where('run', 'not in', runs).execute();
-  await db
-    .updateTable('quality.check_results')
-    .set({ sample: '[]' })
-    .where('run', '<>', run)
-    .where('sample', '<>', sql<unknown[]>`'[]'::jsonb`)
-    .execute();
 }
 
 /** What is gone from the source is gone from everything that older runs have left. */

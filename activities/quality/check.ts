@@ -1,12 +1,16 @@
+import type { CheckName } from '../../config/checks.ts';
 import type { Settings } from '../../config/settings.ts';
-import type { GateScope, Severity } from '../../database/types/index.ts';
+import type { GateScope } from '../../database/types/index.ts';
+import type { Statistics } from './history.ts';
 
 /** What a scope's measurement says about one check. */
 export interface Observation {
-  /** The number that is held against the threshold; null where nothing could be measured. */
+  /** The number that is held against the thresholds; null where nothing could be measured. */
   observed: number | null;
-  /** What was found where a number does not say it: replaces the sentence of the check. */
+  /** What was found where a number does not say it. */
   finding?: string;
+  /** Why nothing was asked of it, in words. */
+  skipped?: string;
   /** At most `SAMPLE_ROWS` offending rows. */
   sample?: unknown[];
 }
@@ -16,15 +20,19 @@ export const SAMPLE_ROWS = 5;
 
 /** A check, declared: its measurement is made with those of its whole scope, in as few passes as can be. */
 export interface Check {
-  name: string;
+  name: CheckName;
   scope: GateScope;
-  severity: Severity | ((settings: Settings) => Severity);
+  /** What its thresholds are: the most that passes, or the least. */
+  limit: 'most' | 'least';
   /** What must hold, in words with its threshold. */
-  expected: (settings: Settings) => string;
-  holds: (observed: number, settings: Settings) => boolean;
+  expected: (threshold: number, settings: Settings) => string;
   /** What to do when it does not hold. */
   remedy: string;
 }
 
-/** Measures all checks of a scope: by the check's name. A check that is missing here has failed. */
-export type Measurements = Record<string, Observation>;
+export interface Measurements {
+  /** By the check's name. A check of the scope that is missing here has failed. */
+  checks: Partial<Record<CheckName, Observation>>;
+  /** Of the snapshot, for the nights to come. */
+  statistics?: Statistics;
+}

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { GateScope } from '../../database/types/index.ts';
 import { type TestDatabase, createTestDatabase } from '../../test/support/database.ts';
-import { closeRun, insertRun } from '../../test/support/runs.ts';
-import { emptySource, fillSource } from '../../test/support/source.ts';
+import { closeRun, forgetGoodNights, insertGoodNights, insertRun } from '../../test/support/runs.ts';
+import { fillSource } from '../../test/support/source.ts';
 import {
   SMALL,
   createStages,
@@ -15,13 +15,15 @@ import { checks } from './checks.ts';
 
 let database: TestDatabase;
 let run: number;
+/** The night that is served. */
+let first: number;
 /** What readers saw before any gate failed. */
 let served: string;
 
 beforeAll(async () => {
   database = await createTestDatabase();
   await fillSource(database, 30, 20);
-  await publishNight(database, '2026-01-28T00:00:00Z');
+  first = await publishNight(database, '2026-01-28T00:00:00Z');
   served = await readEverything();
 });
 
@@ -50,9 +52,16 @@ beforeEach(async () => {
     overrides,
   });
 });
-afterEach(() => closeRun(database, run, 'failed'));
+afterEach(async () => {
+  await closeRun(database, run, 'failed');
+  await forgetGoodNights(database);
+});
 let day = 0;
-const overrides = [...SMALL, 'quality.freshnessSeverity=error'];
+const overrides = [...SMALL, 'quality.thresholds.freshness.error=2'];
+
+/** Nights to be held against, with the served one four; `value` says how theirs differ from its numbers. */
+const pastNights = (value?: string) =>
+  insertGoodNights(database, { like: first, asOf: ['2026-01-20', '2026-01-21', '2026-01-22'], value });
 
 /** Everything up to where the gate stands. */
 async function prepare(scope: GateScope): Promise<void> {
@@ -93,6 +102,7 @@ async function resultOf(check: string) {
 const scopes: GateScope[] = ['source', 'bronze', 'silver', 'features', 'model', 'publish'];
 
 test.each(scopes)('every check of the %s gate passes on good data', async (scope) => {
+  await pastNights();
   await prepare(scope);
   expect(await passes(scope)).toBe('');
   const results = await database.db
@@ -114,6 +124,8 @@ interface Dirt {
   /** In the source before the night reads it, or in the run's own tables before the gate. */
   source?: string;
   inside?: (run: number) => string;
+  /** How the nights before differ from this one, in SQL. */
+  past?: string;
   status?: 'failed' | 'warned';
   says: string;
 }
@@ -187,6 +199,24 @@ const dirt: Dirt[] = [
     says: 'at most 1% of the rows refused',
   },
   {
+    check: 'volume_change',
+    past: `case statistic when 'ratings' then value * 2 else value end`,
+    status: 'warned',
+    says: 'below the 546 of the last 4 good nights',
+  },
+  {
+    check: 'mean_rating_drift',
+    past: `case statistic when 'mean_rating' then value - 1 else value end`,
+    status: 'warned',
+    says: 'above the 1.890 of the last 4 good nights',
+  },
+  {
+    check: 'rating_share_drift',
+    past: `case when statistic = 'share_5.0' then 1 when statistic like 'share%' then 0 else value end`,
+    status: 'warned',
+    says: '5 stars went to',
+  },
+  {
     check: 'user_feature_rows',
     inside: (at) => `delete from store.user_features where run = ${at} and user_id = 1`,
     says: '29 rows for 30',
@@ -248,9 +278,10 @@ test('there is dirt for every check', () => {
   expect(new Set(dirt.map(({ check }) => check))).toEqual(new Set(checks.map(({ name }) => name)));
 });
 
-test.each(dirt)('$check sees what is wrong: $says', async ({ check, source, inside, status, says }) => {
+test.each(dirt)('$check sees what is wrong: $says', async ({ check, source, inside, past, status, says }) => {
   const { scope } = checks.find(({ name }) => name === check) ?? { scope: 'source' };
   if (source !== undefined) await database.pool.query(source);
+  if (past !== undefined) await pastNights(past);
   await prepare(scope);
   if (inside !== undefined) await database.pool.query(inside(run));
   const said = await passes(scope);
@@ -276,22 +307,104 @@ test.each(dirt.filter(({ source }) => source !== undefined))(
     // It writes nothing.
     const { rows } = await database.pool.query('select from quality.check_results where run = $1', [run]);
     expect(rows).toEqual([]);
+    // One payload of a workflow's history.
+    expect(JSON.stringify(reports).length).toBeLessThan(16_384);
   },
 );
 
 test('an empty source fails the gate with a sentence', async () => {
-  await emptySource(database).catch(() => undefined);
   await database.pool.query('truncate movielens.ratings, movielens.movies');
-  expect(await passes('source')).toMatch(/run \d+, source gate: ratings_minimum expected .* found 0/);
+  const said = await passes('source');
+  expect(said).toMatch(
+    /^run \d+, source gate: ratings_minimum expected at least 10 ratings, found 0: complete/,
+  );
+  expect(said).toContain('movies_present expected at least one movie, found 0: load the catalogue');
 });
 
-test('a check whose query is broken has failed, and says so', async () => {
-  await prepare('publish');
-  await database.pool.query('alter table store.similar_movies rename to elsewhere');
-  const said = await passes('publish').finally(() =>
-    database.pool.query('alter table store.elsewhere rename to similar_movies'),
+test('a missing column fails the gate with a sentence', async () => {
+  await database.pool.query('alter table movielens.ratings drop column movie_id');
+  expect(await passes('source')).toMatch(
+    /source gate: source_columns expected .* with their types, found no column movielens\.ratings\.movie_id: restore/,
   );
-  expect(said).toContain('it could not run: relation "store.similar_movies" does not exist');
+});
+
+test.each<{ scope: GateScope; table: string }>([
+  { scope: 'bronze', table: 'bronze.ratings' },
+  { scope: 'silver', table: 'quality.source_statistics' },
+  { scope: 'features', table: 'store.user_features' },
+  { scope: 'model', table: 'store.user_factors' },
+  { scope: 'publish', table: 'store.similar_movies' },
+])(
+  'every check of the $scope gate whose query is broken has failed, and says so',
+  async ({ scope, table }) => {
+    await prepare(scope);
+    const [schema, name] = table.split('.');
+    await database.pool.query(`alter table ${table} rename to elsewhere`);
+    const said = await passes(scope).finally(() =>
+      database.pool.query(`alter table ${schema}.elsewhere rename to ${name}`),
+    );
+    for (const { name: check } of checks.filter((one) => one.scope === scope)) {
+      expect(said).toContain(`${check} expected`);
+      expect(await resultOf(check)).toMatchObject({
+        status: 'failed',
+        message: expect.stringContaining(
+          `found no answer: it could not run, relation "${table}" does not exist`,
+        ) as string,
+      });
+    }
+  },
+);
+
+test.each<GateScope>(['bronze', 'silver', 'model'])(
+  'every check of the %s gate that looked at nothing has failed, and says so',
+  async (scope) => {
+    await database.pool.query('truncate movielens.ratings');
+    await stagesUpTo(scope);
+    const said = await passes(scope);
+    for (const { name } of checks.filter((one) => one.scope === scope))
+      expect(said).toContain(`${name} expected`);
+    expect(said).toContain('found nothing: it looked at no rows');
+  },
+);
+
+/** As far as a night over nothing can come. */
+async function stagesUpTo(scope: GateScope): Promise<void> {
+  if (scope === 'bronze') await createStages(database).ingestBronze({ run });
+  if (scope === 'silver') await makeSnapshot(createStages(database), run);
+}
+
+test('lists that may hold rated movies are not asked for it', async () => {
+  await closeRun(database, run, 'failed');
+  run = await insertRun(database, {
+    asOf: new Date(Date.UTC(2026, 0, 29, 1, 0, day++)).toISOString(),
+    overrides: [...overrides, 'recommendations.excludeRated=false'],
+  });
+  await prepare('publish');
+  expect(await passes('publish')).toBe('');
+  expect(await resultOf('no_rated_movie')).toMatchObject({ status: 'skipped' });
+});
+
+test('what only a night can ask is shown with the last night that asked it', async () => {
+  await prepare('features');
+  await passes('features');
+  const reports = await createStages(database).checkSource({
+    asOf: '2026-01-29T00:00:00Z',
+    startedAt: new Date().toISOString(),
+    profile: 'small',
+    overrides,
+  });
+  expect(reports.map(({ check }) => check)).toEqual(checks.map(({ name }) => name));
+  const of = (name: string) => reports.find(({ check }) => check === name);
+  expect(of('user_feature_rows')).toMatchObject({ status: 'passed', run, warn: null, error: 0 });
+  expect(of('null_keys')).toMatchObject({ status: 'passed', run: null });
+  await database.pool.query(`delete from quality.check_results where check_name = 'factors_finite'`);
+  const again = await createStages(database).checkSource({
+    asOf: '2026-01-29T00:00:00Z',
+    startedAt: new Date().toISOString(),
+    profile: 'small',
+    overrides,
+  });
+  expect(again.find(({ check }) => check === 'factors_finite')).toMatchObject({ status: 'later', run: null });
 });
 
 test('samples of offending rows are kept, and no more than five', async () => {

@@ -3,6 +3,7 @@ import type { Db } from '../../database/connect.ts';
 import { isCatalogued, refusalReason } from '../ingestion/refusal-reason.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, SAMPLE_ROWS } from './check.ts';
+import { type RatingCount, statisticsOf } from './history.ts';
 
 const nullKey = sql<boolean>`(user_id is null or movie_id is null)`;
 const outOfDomain = sql<boolean>`(rating is null or rating not between 0.5 and 5.0
@@ -36,24 +37,38 @@ export async function measureSourceRows(
     movies: sql`movielens.movies where true`,
     ...instants,
   };
-  return { ...(await measureBatch(db, batch)), ...(await measureRefused(db, instants.asOf)) };
+  const ofRows = await measureBatch(db, batch);
+  const ofSnapshot = await measureSnapshotToBe(db, instants.asOf);
+  return {
+    checks: { ...ofRows.checks, ...ofSnapshot.checks },
+    statistics: ofSnapshot.statistics,
+  };
 }
 
-/** What silver would refuse, by its own rules. */
-async function measureRefused(db: Db, asOf: Date): Promise<Measurements> {
+/** What silver would refuse and keep, by its own rules: a pass for the reasons, and one that sorts for the pairs. */
+async function measureSnapshotToBe(db: Db, asOf: Date): Promise<Measurements> {
+  const judged = sql`(
+    select b.user_id, b.movie_id, b.rating, b.rating_timestamp, ${refusalReason(asOf)} as reason
+    from movielens.ratings b
+    left join (select distinct movie_id from movielens.movies where ${isCatalogued}) m using (movie_id)
+  ) judged`;
   const { rows } = await sql<{ rows: number; refused: number; usable: number }>`
     select count(*) as rows, count(*) filter (where reason <> 'after_as_of') as refused,
            count(*) filter (where reason is null) as usable
-    from (
-      select ${refusalReason(asOf)} as reason
-      from movielens.ratings b
-      left join (select distinct movie_id from movielens.movies where ${isCatalogued}) m using (movie_id)
-    ) judged`.execute(db);
+    from ${judged}`.execute(db);
   const [{ rows: all, refused, usable }] = rows;
-  if (all === 0) return {};
+  if (all === 0) return { checks: {} };
+  const counts = await sql<RatingCount>`
+    select rating, count(*) as ratings from (
+      select distinct on (user_id, movie_id) rating from ${judged} where reason is null
+      order by user_id, movie_id, rating_timestamp desc, rating desc
+    ) latest group by rating`.execute(db);
   return {
-    snapshot_present: { observed: usable },
-    refused_share: { observed: refused / all, finding: ofAll(refused, all) },
+    checks: {
+      snapshot_present: { observed: usable },
+      refused_share: { observed: refused / all, finding: ofAll(refused, all) },
+    },
+    statistics: statisticsOf(counts.rows),
   };
 }
 
@@ -62,7 +77,10 @@ export function ofAll(part: number, all: number): string {
   return `${part} of ${all}, ${((part / all) * 100).toFixed(2)}%`;
 }
 
-/** One pass for what a row shows by itself, one for the pairs, one for the catalogue. */
+/**
+ * One pass for what a row shows by itself, one for the pairs, one for the catalogue; where there is dirt, one more for
+ * each kind of it, which ends at the rows of its sample.
+ */
 async function measureBatch(db: Db, run: Batch): Promise<Measurements> {
   const batch = run.ratings;
   const { rows } = await sql<{
@@ -81,7 +99,7 @@ async function measureBatch(db: Db, run: Batch): Promise<Measurements> {
            max(rating_timestamp::timestamptz) filter (where isfinite(rating_timestamp) and rating_timestamp <= ${instant(run.asOf)}) as newest
     from ${batch}`.execute(db);
   const [seen] = rows;
-  if (seen.rows === 0) return {};
+  if (seen.rows === 0) return { checks: {} };
   const age = seen.newest === null ? null : (run.asOf.getTime() - seen.newest.getTime()) / 86_400_000;
   const sample = async (condition: RawBuilder<boolean>): Promise<unknown[]> => {
     const offending = await sql`
@@ -94,18 +112,20 @@ async function measureBatch(db: Db, run: Batch): Promise<Measurements> {
     sample: observed > 0 ? await sample(condition) : [],
   });
   return {
-    null_keys: await counted(seen.nullKeys, nullKey),
-    rating_domain: await counted(seen.outOfDomain, outOfDomain),
-    future_timestamps: await counted(seen.future, future(run)),
-    orphan_movies: await counted(seen.orphans, orphan(run)),
-    freshness: {
-      observed: age,
-      ...(seen.newest === null
-        ? { finding: 'no rating before the as-of' }
-        : { finding: `the newest ${age?.toFixed(1)} days before, at ${seen.newest.toISOString()}` }),
+    checks: {
+      null_keys: await counted(seen.nullKeys, nullKey),
+      rating_domain: await counted(seen.outOfDomain, outOfDomain),
+      future_timestamps: await counted(seen.future, future(run)),
+      orphan_movies: await counted(seen.orphans, orphan(run)),
+      freshness: {
+        observed: age,
+        ...(seen.newest === null
+          ? { finding: 'no rating before the as-of' }
+          : { finding: `the newest ${age?.toFixed(1)} days before, at ${seen.newest.toISOString()}` }),
+      },
+      duplicates: await measureDuplicates(db, batch),
+      catalogue_titles: await measureCatalogue(db, run),
     },
-    duplicates: await measureDuplicates(db, batch),
-    catalogue_titles: await measureCatalogue(db, run),
   };
 }
 
@@ -141,5 +161,12 @@ async function measureCatalogue(db: Db, { movies }: Batch) {
            count(*) filter (where movie_id is null or title is null)
              + count(movie_id) - count(distinct movie_id) as dirty
     from ${movies}`.execute(db);
-  return { observed: rows[0].rows === 0 ? null : rows[0].dirty };
+  const [seen] = rows;
+  if (seen.rows === 0) return { observed: null, finding: 'nothing: the catalogue is empty' };
+  if (seen.dirty === 0) return { observed: 0 };
+  const offending = await sql`
+    select movie_id, title from ${movies} and (movie_id is null or title is null or movie_id in (
+      select movie_id from ${movies} group by movie_id having count(*) > 1
+    )) limit ${sql.lit(SAMPLE_ROWS)}`.execute(db);
+  return { observed: seen.dirty, sample: offending.rows };
 }

@@ -3,20 +3,43 @@ import type { Db } from '../../database/connect.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, type Observation, SAMPLE_ROWS } from './check.ts';
 
-/** The lists that are about to be shown, against the snapshot that they were made from. */
-export async function measurePublish(db: Db, { run, settings }: Run): Promise<Measurements> {
+/**
+ * The lists that are about to be shown, against the snapshot that they were made from: one pass over the lists, one over
+ * the neighbours, two over the snapshot. What is found costs a pass more, for its sample.
+ */
+export async function measurePublish(db: Db, context: Run): Promise<Measurements> {
+  const lists = await measureLists(db, context);
+  const neighbours = await measureNeighbours(db, context.run);
+  const untitled = lists.untitled + neighbours.untitled;
+  const trending = await db
+    .selectFrom('store.trending')
+    .where('run', '=', sql.lit(context.run))
+    .select(({ fn }) => fn.countAll<number>().as('rows'))
+    .executeTakeFirstOrThrow();
+  return {
+    checks: {
+      ...lists.checks,
+      no_null_title:
+        lists.entries === 0
+          ? NO_LISTS
+          : { observed: untitled, sample: untitled === 0 ? [] : await sampleUntitled(db, context.run) },
+      never_itself: neighbours.itself,
+      trending_present: { observed: trending.rows },
+    },
+  };
+}
+
+const NO_LISTS: Observation = { observed: null, finding: 'no lists' };
+
+/** Each user's list: whether it is as long as it can be, and what in it should not be there. */
+async function measureLists(db: Db, { run, settings }: Run) {
   const at = sql.lit(run);
   const { perUser, excludeRated, minimumRatings } = settings.recommendations;
-  const present = await sql<{ lists: number; similar: number; trending: number }>`
-    select (select count(*) from store.batch_recs where run = ${at}) as lists,
-           (select count(*) from store.similar_movies where run = ${at}) as similar,
-           (select count(*) from store.trending where run = ${at}) as trending`.execute(db);
-  const [{ lists, similar, trending }] = present.rows;
-  const listable = sql`(
-    select movie_id from silver.ratings where run = ${at} group by movie_id having count(*) >= ${sql.lit(minimumRatings)}
-  )`;
-  const lengths = sql`
-    with listable as ${listable},
+  const judged = sql`
+    with listable as (
+      select movie_id from silver.ratings where run = ${at}
+      group by movie_id having count(*) >= ${sql.lit(minimumRatings)}
+    ),
     left_over as (
       select user_id, (select count(*) from listable)
         - ${excludeRated ? sql`count(listable.movie_id)` : sql`0`} as movies
@@ -24,43 +47,83 @@ export async function measurePublish(db: Db, { run, settings }: Run): Promise<Me
       where r.run = ${at} group by user_id
     ),
     listed as (
-      select user_id, count(*) as entries, min(rank) as first, max(rank) as last, count(distinct movie_id) as movies
-      from store.batch_recs where run = ${at} group by user_id
-    )
-    select l.user_id, coalesce(g.entries, 0) as entries, least(${sql.lit(perUser)}, l.movies) as expected
-    from left_over l full join listed g using (user_id)
-    where l.user_id is null or coalesce(g.entries, 0) <> least(${sql.lit(perUser)}, l.movies)
-       or g.first <> 1 or g.last <> g.entries or g.movies <> g.entries`;
-  const rated = sql`
-    select r.user_id, r.movie_id from store.batch_recs r
-    join silver.ratings s on s.run = ${at} and s.user_id = r.user_id and s.movie_id = r.movie_id
-    where r.run = ${at}`;
-  const untitled = sql`
-    select l.movie_id from (
-      select movie_id from store.batch_recs where run = ${at}
-      union select similar_movie_id from store.similar_movies where run = ${at}
-    ) l left join store.movies m on m.run = ${at} and m.movie_id = l.movie_id
-    where m.title is null`;
-  const itself = sql`
-    select movie_id from store.similar_movies where run = ${at} and similar_movie_id = movie_id`;
-  const nothing: Observation = { observed: null, finding: 'no lists' };
+      select b.user_id, count(*) as entries, min(b.rank) as first, max(b.rank) as last,
+             count(distinct b.movie_id) as movies, count(s.movie_id) as rated,
+             count(*) filter (where m.title is null) as untitled
+      from store.batch_recs b
+      left join silver.ratings s on s.run = ${at} and s.user_id = b.user_id and s.movie_id = b.movie_id
+      left join store.movies m on m.run = ${at} and m.movie_id = b.movie_id
+      where b.run = ${at} group by b.user_id
+    ),
+    judged as (
+      select user_id, coalesce(g.entries, 0) as entries, least(${sql.lit(perUser)}, l.movies) as expected,
+             coalesce(g.rated, 0) as rated, coalesce(g.untitled, 0) as untitled,
+             l.user_id is null or coalesce(g.entries, 0) <> least(${sql.lit(perUser)}, l.movies)
+               or g.first <> 1 or g.last <> g.entries or g.movies <> g.entries as incomplete
+      from left_over l full join listed g using (user_id)
+    )`;
+  const { rows } = await sql<Record<'entries' | 'incomplete' | 'rated' | 'untitled', number>>`${judged}
+    select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete,
+           coalesce(sum(rated), 0) as rated, coalesce(sum(untitled), 0) as untitled
+    from judged`.execute(db);
+  const [{ entries, incomplete, rated, untitled }] = rows;
+  const observe = async (observed: number, query: RawBuilder<unknown>): Promise<Observation> =>
+    entries === 0 ? NO_LISTS : { observed, sample: observed === 0 ? [] : await sample(db, query) };
   return {
-    recommendations_complete: lists === 0 ? nothing : await offending(db, lengths),
-    no_rated_movie: lists === 0 ? nothing : excludeRated ? await offending(db, rated) : { observed: 0 },
-    no_null_title: lists === 0 ? nothing : await offending(db, untitled),
-    never_itself:
-      similar === 0 ? { observed: null, finding: 'no similar movies' } : await offending(db, itself),
-    trending_present: { observed: trending },
+    entries,
+    untitled,
+    checks: {
+      recommendations_complete: await observe(
+        incomplete,
+        sql`${judged} select user_id, entries, expected from judged where incomplete`,
+      ),
+      no_rated_movie: excludeRated
+        ? await observe(
+            rated,
+            sql`
+              select b.user_id, b.movie_id from store.batch_recs b
+              join silver.ratings s on s.run = ${at} and s.user_id = b.user_id and s.movie_id = b.movie_id
+              where b.run = ${at}`,
+          )
+        : {
+            observed: null,
+            skipped: 'skipped: lists may hold rated movies, recommendations.excludeRated is false',
+          },
+    },
   };
 }
 
-/** Counts what a query finds and keeps the first rows of it. */
-async function offending(db: Db, query: RawBuilder<unknown>): Promise<Observation> {
-  const { rows } = await sql<{ found: number; sample: unknown[] | null }>`
-    with offending as (${query})
-    select (select count(*) from offending) as found,
-           (select json_agg(o) from (select * from offending limit ${sql.lit(SAMPLE_ROWS)}) o) as sample`.execute(
+async function measureNeighbours(db: Db, run: number): Promise<{ untitled: number; itself: Observation }> {
+  const at = sql.lit(run);
+  const { rows } = await sql<Record<'entries' | 'untitled' | 'itself', number>>`
+    select count(*) as entries, count(*) filter (where m.title is null) as untitled,
+           count(*) filter (where s.similar_movie_id = s.movie_id) as itself
+    from store.similar_movies s left join store.movies m on m.run = ${at} and m.movie_id = s.similar_movie_id
+    where s.run = ${at}`.execute(db);
+  const [{ entries, untitled, itself }] = rows;
+  if (entries === 0) return { untitled, itself: { observed: null, finding: 'no similar movies' } };
+  const offending = sql`
+    select movie_id, rank from store.similar_movies where run = ${at} and similar_movie_id = movie_id`;
+  return {
+    untitled,
+    itself: { observed: itself, sample: itself === 0 ? [] : await sample(db, offending) },
+  };
+}
+
+function sampleUntitled(db: Db, run: number): Promise<unknown[]> {
+  const at = sql.lit(run);
+  return sample(
     db,
+    sql`
+      select l.movie_id from (
+        select movie_id from store.batch_recs where run = ${at}
+        union select similar_movie_id from store.similar_movies where run = ${at}
+      ) l left join store.movies m on m.run = ${at} and m.movie_id = l.movie_id
+      where m.title is null`,
   );
-  return { observed: rows[0].found, sample: rows[0].sample ?? [] };
+}
+
+/** The first rows of what a query finds. */
+async function sample(db: Db, query: RawBuilder<unknown>): Promise<unknown[]> {
+  return (await sql`${query} limit ${sql.lit(SAMPLE_ROWS)}`.execute(db)).rows;
 }

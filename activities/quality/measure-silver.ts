@@ -2,41 +2,57 @@ import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, SAMPLE_ROWS } from './check.ts';
+import { measureHistory, statisticsOf } from './history.ts';
 import { ofAll } from './measure-bronze.ts';
 
-/** Counts the tables themselves, not what was noted when they were written; superseded rows are the note's. */
-export async function measureSilver(db: Db, { run }: Run): Promise<Measurements> {
-  const { rows } = await sql<{ bronze: number; silver: number; rejected: number; refused: number }>`
-    select (select count(*) from bronze.ratings where _batch_id = ${sql.lit(run)}) as bronze,
-           (select count(*) from silver.ratings where run = ${sql.lit(run)}) as silver,
-           count(*) as rejected,
-           count(*) filter (where reason <> 'after_as_of') as refused
-    from silver.rejected_ratings where _batch_id = ${sql.lit(run)}`.execute(db);
+/**
+ * Counts the tables themselves, not what was noted when they were written, one pass over each of bronze, silver and
+ * what was rejected; superseded rows are the note's. History is read from the numbers of earlier nights alone.
+ */
+export async function measureSilver(db: Db, context: Run): Promise<Measurements> {
+  const { run } = context;
+  const { bronze } = await db
+    .selectFrom('bronze.ratings')
+    .where('_batch_id', '=', sql.lit(run))
+    .select(({ fn }) => fn.countAll<number>().as('bronze'))
+    .executeTakeFirstOrThrow();
+  if (bronze === 0) return { checks: {} };
+  const counts = await db
+    .selectFrom('silver.ratings')
+    .where('run', '=', sql.lit(run))
+    .groupBy('rating')
+    .select(({ fn }) => ['rating', fn.countAll<number>().as('ratings')])
+    .execute();
+  const reasons = await db
+    .selectFrom('silver.rejected_ratings')
+    .where('_batch_id', '=', sql.lit(run))
+    .groupBy('reason')
+    .select(({ fn }) => ['reason', fn.countAll<number>().as('rows')])
+    .orderBy('rows', 'desc')
+    .execute();
   const { superseded_ratings: superseded } = await db
     .selectFrom('silver.snapshots')
     .select('superseded_ratings')
     .where('run', '=', run)
     .executeTakeFirstOrThrow();
-  const [{ bronze, silver, rejected, refused }] = rows;
-  if (bronze === 0) return {};
-  const reasons = await db
-    .selectFrom('silver.rejected_ratings')
-    .where('_batch_id', '=', run)
-    .groupBy('reason')
-    .select(({ fn }) => ['reason', fn.countAll<number>().as('rows')])
-    .orderBy('rows', 'desc')
-    .limit(SAMPLE_ROWS)
-    .execute();
+  const statistics = statisticsOf(counts);
+  const silver = statistics?.ratings ?? 0;
+  const rejected = reasons.reduce((sum, { rows }) => sum + rows, 0);
+  const refused = reasons.reduce((sum, { reason, rows }) => sum + (reason === 'after_as_of' ? 0 : rows), 0);
   return {
-    snapshot_present: { observed: silver },
-    row_accounting: {
-      observed: bronze - silver - rejected - superseded,
-      finding: `${bronze} = ${silver} + ${rejected} + ${superseded}`,
+    checks: {
+      snapshot_present: { observed: silver },
+      row_accounting: {
+        observed: Math.abs(bronze - silver - rejected - superseded),
+        finding: `${bronze} = ${silver} + ${rejected} + ${superseded}`,
+      },
+      refused_share: {
+        observed: refused / bronze,
+        finding: ofAll(refused, bronze),
+        sample: reasons.slice(0, SAMPLE_ROWS),
+      },
+      ...(await measureHistory(db, statistics, context)),
     },
-    refused_share: {
-      observed: refused / bronze,
-      finding: ofAll(refused, bronze),
-      sample: reasons,
-    },
+    statistics,
   };
 }

@@ -20,7 +20,7 @@ const EXPECTED: Record<string, Record<string, string[]>> = {
   },
 };
 
-/** Looks at the source's catalogue, and counts only where the tables are what they should be. */
+/** Looks at the source's catalogue, and counts, a pass a table, only where the tables are what they should be. */
 export async function measureSource(db: Db): Promise<Measurements> {
   const { rows } = await sql<{ table: string; column: string; type: string }>`
     select c.relname as table, a.attname as column, format_type(a.atttypid, null) as type
@@ -42,9 +42,11 @@ export async function measureSource(db: Db): Promise<Measurements> {
   if (problems.length > 0) {
     const unseen = { observed: null, finding: 'tables that cannot be read' };
     return {
-      source_columns: { observed: problems.length, finding: problems.join(', '), sample: problems },
-      ratings_minimum: unseen,
-      movies_present: unseen,
+      checks: {
+        source_columns: { observed: problems.length, finding: problems.join(', '), sample: problems },
+        ratings_minimum: unseen,
+        movies_present: unseen,
+      },
     };
   }
   const count = async (table: 'movielens.ratings' | 'movielens.movies'): Promise<number> =>
@@ -55,8 +57,10 @@ export async function measureSource(db: Db): Promise<Measurements> {
         .executeTakeFirstOrThrow()
     ).rows;
   return {
-    source_columns: { observed: 0 },
-    ratings_minimum: { observed: await count('movielens.ratings') },
-    movies_present: { observed: await count('movielens.movies') },
+    checks: {
+      source_columns: { observed: 0 },
+      ratings_minimum: { observed: await count('movielens.ratings') },
+      movies_present: { observed: await count('movielens.movies') },
+    },
   };
 }

@@ -1,13 +1,15 @@
-import type { Insertable } from 'kysely';
 import pg from 'pg';
+import type { CheckName } from '../../config/checks.ts';
 import type { Connection, Db } from '../../database/connect.ts';
 import { transaction } from '../../database/session.ts';
-import type { CheckResults, GateScope } from '../../database/types/index.ts';
+import type { GateScope } from '../../database/types/index.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Check, Measurements, Observation } from './check.ts';
 import { checks as declaredChecks } from './checks.ts';
+import { type Statistics, keepStatistics } from './history.ts';
+import { type Judgement, judge } from './judge.ts';
 import { measureBronze } from './measure-bronze.ts';
 import { measureFeatures, measureModel } from './measure-derived.ts';
 import { measurePublish } from './measure-publish.ts';
@@ -49,22 +51,12 @@ export function runGate(
     const measured = await tryMeasure(looked, (db) => measures[scope](db, context), signal);
     const results = checks
       .filter((check) => check.scope === scope)
-      .map((check) => judge(check, measured, context));
-    const failed = results.filter(({ status }) => status === 'failed');
+      .map((check) => judge(check, measured.of(check.name), context.settings));
     const keep = async (db: Db): Promise<void> => {
-      await db
-        .insertInto('quality.check_results')
-        .values(results)
-        .onConflict((conflict) =>
-          conflict.columns(['run', 'check_name']).doUpdateSet((row) => ({
-            status: row.ref('excluded.status'),
-            observed: row.ref('excluded.observed'),
-            message: row.ref('excluded.message'),
-            sample: row.ref('excluded.sample'),
-          })),
-        )
-        .execute();
+      await keepResults(db, run, results);
+      if (measured.statistics !== undefined) await keepStatistics(db, run, measured.statistics);
     };
+    const failed = results.filter(({ status }) => status === 'failed');
     if (failed.length > 0) {
       await attempt.write(({ db }) => keep(db));
       throw terminalFailure(
@@ -82,6 +74,29 @@ export function runGate(
   });
 }
 
+/** An attempt that was repeated has the last word. */
+async function keepResults(db: Db, run: number, results: Judgement[]): Promise<void> {
+  await db
+    .insertInto('quality.check_results')
+    .values(results.map((result) => ({ run, ...result, sample: JSON.stringify(result.sample) })))
+    .onConflict((conflict) =>
+      conflict.columns(['run', 'check_name']).doUpdateSet((row) => ({
+        status: row.ref('excluded.status'),
+        observed: row.ref('excluded.observed'),
+        expected: row.ref('excluded.expected'),
+        message: row.ref('excluded.message'),
+        sample: row.ref('excluded.sample'),
+      })),
+    )
+    .execute();
+}
+
+/** What a measurement has to say to each check. */
+export interface Measured {
+  of: (name: CheckName) => Observation;
+  statistics?: Statistics;
+}
+
 /**
  * Measures a scope in one view of its database, cancelled with `signal`. A measurement that fails leaves each check
  * of its scope with the reason: a check that cannot run has failed.
@@ -90,17 +105,20 @@ export async function tryMeasure(
   connection: Connection,
   measure: (db: Db) => Promise<Measurements>,
   signal: AbortSignal,
-): Promise<(name: string) => Observation> {
+): Promise<Measured> {
   try {
-    const measured = await transaction(connection, ({ db }) => measure(db), {
+    const { checks, statistics } = await transaction(connection, ({ db }) => measure(db), {
       signal,
       isolation: 'repeatable read',
     });
-    return (name) => measured[name] ?? { observed: null, finding: 'it looked at nothing' };
+    return {
+      of: (name) => checks[name] ?? { observed: null, finding: 'nothing: it looked at no rows' },
+      statistics,
+    };
   } catch (error) {
     if (!isOfTheQuery(error)) throw error;
-    const finding = `it could not run: ${error instanceof Error ? error.message : String(error)}`;
-    return () => ({ observed: null, finding });
+    const finding = `no answer: it could not run, ${error.message}`;
+    return { of: () => ({ observed: null, finding }) };
   }
 }
 
@@ -108,40 +126,6 @@ export async function tryMeasure(
  * Whether an error would come again however often the query is sent: SQLSTATE classes 21 to 23 and 42, of data
  * and of the query. Anything else (a connection lost, a server restarting) is worth a retry.
  */
-function isOfTheQuery(error: unknown): boolean {
+function isOfTheQuery(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && /^(2[123]|42)/.test(error.code ?? '');
-}
-
-/** What a check says about what was measured for it. */
-export function judge(
-  check: Check,
-  measured: (name: string) => Observation,
-  { run, settings }: Pick<Run, 'run' | 'settings'>,
-): Insertable<CheckResults> {
-  const severity = typeof check.severity === 'function' ? check.severity(settings) : check.severity;
-  const { observed, finding, sample = [] } = measured(check.name);
-  const expected = check.expected(settings);
-  const holds = observed !== null && check.holds(observed, settings);
-  // What could not be measured has failed, whatever its severity: silence is no proof.
-  const status = holds ? 'passed' : severity === 'error' || observed === null ? 'failed' : 'warned';
-  return {
-    run,
-    check_name: check.name,
-    scope: check.scope,
-    severity,
-    status,
-    observed,
-    expected,
-    message: holds
-      ? `${check.name}: ${expected}`
-      : `${check.name} expected ${expected}, found ${finding ?? format(observed)}${
-          // What could not be measured says itself what is wrong.
-          observed === null ? '' : `: ${check.remedy}`
-        }`,
-    sample: JSON.stringify(sample),
-  };
-}
-
-function format(observed: number | null): string {
-  return observed === null ? 'nothing' : Number(observed.toPrecision(6)).toLocaleString('en');
 }

@@ -57,6 +57,7 @@ export interface Database {
   'experiments.grid_search_results': pipeline.GridSearchResults;
 
   'quality.check_results': pipeline.CheckResults;
+  'quality.source_statistics': pipeline.SourceStatistics;
   'pipeline.identity': pipeline.Identity;
   'pipeline.runs': pipeline.Runs;
   'pipeline.stages': pipeline.Stages;

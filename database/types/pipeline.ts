@@ -122,10 +122,21 @@ export interface CheckResults {
   status: CheckStatus;
   observed: number | null;
   expected: string;
+  /** What it was held against; null where it was not asked. */
+  warn_threshold: number | null;
+  error_threshold: number | null;
   message: string;
   /** At most a handful of offending rows. */
   sample: Json<unknown[]>;
   checked_at: Generated<Date>;
+}
+
+/** `quality.source_statistics`: a run's snapshot in numbers, which later nights are held against. */
+export interface SourceStatistics {
+  run: number;
+  /** `ratings`, `mean_rating`, or `share_` and a value of stars. */
+  statistic: string;
+  value: number;
 }
 
 /** Metrics of one evaluation twin on the holdout. Null where the family has no such metric. */

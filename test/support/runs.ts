@@ -59,3 +59,33 @@ export function callActivity<Input, Result>(
 ): Promise<Result> {
   return new MockActivityEnvironment({}, { logger: silent }).run(activity, input);
 }
+
+/** Good nights of the past that found what `like` has found, each statistic as `value` (SQL) says; one for each as-of. */
+export async function insertGoodNights(
+  { pool }: Connection,
+  {
+    like,
+    asOf,
+    value = 'value',
+    settings = {},
+  }: { like: number; asOf: string[]; value?: string; settings?: object },
+): Promise<void> {
+  await pool.query(
+    `with nights as (
+       insert into pipeline.runs (as_of, profile, settings_hash, settings, workflow_id, execution_id, namespace_id,
+                                  status, may_publish, code_version)
+       select unnest($1::timestamptz[]), 'small', 'past', $2, 'past', 'past', 'past', 'success', false, 'test'
+       returning run
+     )
+     insert into quality.source_statistics (run, statistic, value)
+     select nights.run, statistic, ${value} from nights, quality.source_statistics s where s.run = $3`,
+    [asOf, JSON.stringify(settings), like],
+  );
+}
+
+/** Takes the nights of `insertGoodNights` out again. */
+export async function forgetGoodNights({ pool }: Connection): Promise<void> {
+  await pool.query(`
+    delete from quality.source_statistics where run in (select run from pipeline.runs where workflow_id = 'past');
+    delete from pipeline.runs where workflow_id = 'past'`);
+}

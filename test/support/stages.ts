@@ -66,6 +66,7 @@ export async function publishNight(connection: Connection, asOf: string, overrid
   const stages = createStages(connection);
   const run = await insertRun(connection, { asOf, overrides });
   await evaluateNight(stages, run);
+  await stages.runGate({ run, scope: 'silver' });
   await prepareVersion(stages, run);
   await stages.runGate({ run, scope: 'publish' });
   await stages.publishVersion({ run });
