@@ -15,7 +15,12 @@ const production: Settings = {
     resamples: 1000,
     seed: 42,
   },
-  alarm: { rmseThreshold: 1.0, policy: 'block' },
+  alarm: {
+    rmseThreshold: 1.0,
+    // Three times what two seeds of one configuration differ by.
+    regressionMargin: 0.01,
+    policy: 'block',
+  },
   recommendations: {
     perUser: 20,
     excludeRated: true,
@@ -31,6 +36,9 @@ const production: Settings = {
     freshnessSeverity: 'error',
   },
   publishing: { keepVersions: 3 },
+  retention: {
+    alertDays: 365,
+  },
 };
 
 /** For small and historical data: what `npm run nightly` uses. */

@@ -53,7 +53,12 @@ export const settingsSchema = z.strictObject({
   alarm: z.strictObject({
     /** Alert when the winner's holdout RMSE is above this, in stars. */
     rmseThreshold: z.number().positive(),
-    /** What happens then: keep what is served, or publish all the same. */
+    /**
+     * Alert when the holdout RMSE is above that of the run before by more than this, in stars. Runs of before it was
+     * asked for have the default.
+     */
+    regressionMargin: z.number().min(0).default(0.01),
+    /** What happens over the threshold: keep what is served, or publish all the same. */
     policy: z.enum(['block', 'publish']),
   }),
   recommendations: z.strictObject({
@@ -82,6 +87,12 @@ export const settingsSchema = z.strictObject({
     /** Model versions kept for a rollback, the published one included. */
     keepVersions: z.int().min(1).max(20),
   }),
+  retention: z
+    .strictObject({
+      /** Days that an alert and its deliveries are kept. */
+      alertDays: z.int().min(1).default(365),
+    })
+    .prefault({}),
 });
 
 export type Settings = z.infer<typeof settingsSchema>;

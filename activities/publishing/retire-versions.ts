@@ -3,6 +3,7 @@ import type { Db } from '../../database/connect.ts';
 import type { VersionedTable } from '../../database/versions.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
+import { forgetAlerts } from '../monitoring/alerts.ts';
 import { type Dropped, dropPartitions } from './leftovers.ts';
 import { BATCH_TABLES, DATA_TABLES, MODEL_TABLES, SILVER_TABLES } from './store-tables.ts';
 
@@ -25,13 +26,14 @@ export function retireVersions(
   signal: AbortSignal,
 ): Promise<RetireResult> {
   return runStage(connection, { run, stage: 'retire-versions', signal }, async (attempt) => {
-    const { settings, mayPublish } = await loadRun(connection.db, run);
+    const { settings, mayPublish, startedAt } = await loadRun(connection.db, run);
     const { kept, data } = await attempt.write(async ({ db }) => {
       const versions = await keptVersions(db, settings.publishing.keepVersions);
       const pointer = await db.selectFrom('serving.pointer').select('data_run').executeTakeFirst();
       const published = pointer === undefined ? [] : [pointer.data_run];
       await markRetired(db, versions);
       await forgetOldEvidence(db, run, [run, ...versions, ...published]);
+      await forgetAlerts(db, new Date(startedAt.getTime() - settings.retention.alertDays * DAY_MILLISECONDS));
       // A backfill's snapshot lacks whoever came later: they are not deleted.
       if (mayPublish) await forgetDeleted(db, run, { versions, published });
       return { kept: versions, data: published };
@@ -57,6 +59,8 @@ export function retireVersions(
     );
   });
 }
+
+const DAY_MILLISECONDS = 86_400_000;
 
 /** The last versions by their publishing, the one that is pointed to always among them. */
 async function keptVersions(db: Db, keep: number): Promise<number[]> {

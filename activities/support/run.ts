@@ -1,4 +1,5 @@
 import type { Connection, Db } from '../../database/connect.ts';
+import type { AlertChannel } from '../monitoring/channels/channel.ts';
 import { type Settings, settingsSchema } from '../../config/settings.ts';
 import { terminalFailure } from './failures.ts';
 
@@ -19,6 +20,8 @@ export interface ActivityDependencies {
   threads: number;
   /** Version of the code that computes, for the ledger and the models' metadata. */
   codeVersion: string;
+  /** Ways by which alerts reach people. */
+  channels: AlertChannel[];
   /** Least seconds between two checkpoints of a training; the trainer's own default where it is not given. */
   checkpointSeconds?: number;
 }
