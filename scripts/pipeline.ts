@@ -3,9 +3,10 @@
 import { UsageError, resolveSettings } from '../config/settings.ts';
 import { digestRun } from '../database/digest.ts';
 import { connect } from '../database/connect.ts';
-import { keptVersions, lastRuns, liveRun } from '../database/readers.ts';
+import { keptVersions, lastRuns, liveRun, undeliveredAlerts } from '../database/readers.ts';
 import { type NightlyResult, TASK_QUEUES } from '../workflows/contracts.ts';
 import type { checkSource } from '../workflows/index.ts';
+import { alertTestCommand, alertsCommand } from './pipeline/alerts.ts';
 import { gridSearchCommand } from './pipeline/grid-search.ts';
 import { withCandidate } from './support/candidate.ts';
 import { createCommand, integer, options, run } from './support/cli.ts';
@@ -77,6 +78,9 @@ const status = createCommand('status', 'Show the last runs.', ['npm run pipeline
           ]),
         ),
       );
+      const undelivered = await undeliveredAlerts(db);
+      if (undelivered > 0)
+        console.log(`alerts that have not arrived: ${undelivered}; npm run pipeline -- alerts`);
     }),
   );
 
@@ -204,5 +208,7 @@ await run(
     .addCommand(cancel)
     .addCommand(status)
     .addCommand(versions)
+    .addCommand(alertsCommand)
+    .addCommand(alertTestCommand)
     .addCommand(digest),
 );
