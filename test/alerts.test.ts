@@ -1,6 +1,8 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { spawn, spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { outcomeOf, startNight } from '../scripts/support/start-night.ts';
 import type { NightlyResult } from '../workflows/contracts.ts';
@@ -10,7 +12,7 @@ import { type MailServer, type WebhookReceiver, startMailServer, startWebhookRec
 import { runScript } from './support/scripts.ts';
 import { fillSource } from './support/source.ts';
 import { SMALL } from './support/stages.ts';
-import { type NightTest, startNightTest } from './support/temporal.ts';
+import { type NightTest, createTestTemporal, startNightTest } from './support/temporal.ts';
 
 const SIGNING_SECRET = 'the-signing-secret-of-the-webhook';
 const SECRETS = [SIGNING_SECRET, 'the-secret-in-the-path', 'the-password-of-the-mail-server'];
@@ -223,18 +225,31 @@ describe('alert-test', () => {
   });
 });
 
+/** A history with its payloads, which are base64, as what they say. */
+function plainText(history: unknown): string {
+  const payloads: string[] = [];
+  const text = JSON.stringify(history, (key, value: unknown) => {
+    if (key === 'data' && typeof value === 'string') payloads.push(Buffer.from(value, 'base64').toString());
+    return value;
+  });
+  return [text, ...payloads].join('\n');
+}
+
 test('no secret is in a history or a table', async () => {
   let histories = 0;
+  let all = '';
   for await (const { workflowId, runId } of night.client.workflow.list()) {
     const history = await night.client.workflow.getHandle(workflowId, runId).fetchHistory();
-    const text = JSON.stringify(historyToJson(history));
-    for (const secret of [...SECRETS, `:${receiver.port}`]) {
+    const text = plainText(historyToJson(history));
+    for (const secret of [...SECRETS, `:${receiver.port}`, 'example.org'])
       expect(text, workflowId).not.toContain(secret);
-      expect(text, workflowId).not.toContain(Buffer.from(secret).toString('base64').slice(1, -3));
-    }
+    all += text;
     histories++;
   }
   expect(histories).toBeGreaterThan(8);
+  // The proof that results and failures were looked into.
+  expect(all).toContain('could not be reached: ECONNREFUSED');
+  expect(all).toContain('"alerts":["rmse_over_threshold","publish_blocked"]');
   const { rows } = await night.database.pool.query<{ text: string }>(`
     select alerts::text as text from pipeline.alerts
     union all select alert_deliveries::text from pipeline.alert_deliveries
@@ -243,3 +258,44 @@ test('no secret is in a history or a table', async () => {
   expect(rows.length).toBeGreaterThan(10);
   for (const secret of SECRETS) expect(JSON.stringify(rows)).not.toContain(secret);
 });
+
+test('no secret is in the log of a worker, nor in its refusal to start', async () => {
+  const fresh = await createTestTemporal();
+  const env = {
+    ...process.env,
+    DATABASE_URL: night.database.url,
+    TEMPORAL_ADDRESS: fresh.address,
+    TEMPORAL_NAMESPACE: fresh.namespace,
+    NIGHTJAR_WORKFLOW_BUNDLE: bundle,
+    // Nobody listens at the first port, and the second speaks no SMTP.
+    NIGHTJAR_ALERT_WEBHOOK_URL: 'http://127.0.0.1:1/hook/the-secret-in-the-path',
+    NIGHTJAR_ALERT_WEBHOOK_SECRET: SIGNING_SECRET,
+    NIGHTJAR_ALERT_EMAIL_TO: 'on-call@example.org',
+    NIGHTJAR_ALERT_EMAIL_FROM: 'nightjar@example.org',
+    NIGHTJAR_SMTP_URL: `smtp://nightjar:the-password-of-the-mail-server@127.0.0.1:${receiver.port}`,
+    LOG_LEVEL: 'trace',
+  };
+  const worker = spawn(process.execPath, ['worker/main.ts'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const log = Promise.all([text(worker.stdout), text(worker.stderr)]);
+  const { code, stdout, stderr } = await runScript('pipeline alert-test', {
+    DATABASE_URL: env.DATABASE_URL,
+    TEMPORAL_ADDRESS: env.TEMPORAL_ADDRESS,
+    TEMPORAL_NAMESPACE: env.TEMPORAL_NAMESPACE,
+    NIGHTJAR_DEBUG: '1',
+  });
+  worker.kill('SIGTERM');
+  const said = [...(await log), stdout, stderr].join('\n');
+  await fresh.close();
+  expect(code, said).toBe(1);
+  expect(said).toContain('"alerts":["webhook","email"]');
+  expect(said).toContain('alert-test');
+  for (const secret of SECRETS) expect(said).not.toContain(secret);
+
+  const refused = spawnSync(process.execPath, ['worker/main.ts'], {
+    encoding: 'utf8',
+    env: { ...env, NIGHTJAR_ALERT_WEBHOOK_URL: 'ftp://host/the-secret-in-the-path' },
+  });
+  expect(refused.status).toBe(2);
+  expect(refused.stderr).toContain('NIGHTJAR_ALERT_WEBHOOK_URL: expected an http or https URL');
+  for (const secret of SECRETS) expect(refused.stderr).not.toContain(secret);
+}, 180_000);
