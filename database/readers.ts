@@ -164,9 +164,7 @@ export async function lastAlerts(db: Db, limit: number) {
     .execute();
   return alerts.map((alert) => ({
     ...alert,
-    deliveries: deliveries
-      .filter(({ alert_id }) => alert_id === alert.alert_id)
-      .map(({ alert_id: _, ...delivery }) => delivery),
+    deliveries: deliveries.filter(({ alert_id }) => alert_id === alert.alert_id),
   }));
 }
 

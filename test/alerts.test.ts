@@ -3,12 +3,18 @@ import { spawn, spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { text } from 'node:stream/consumers';
+import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { outcomeOf, startNight } from '../scripts/support/start-night.ts';
 import type { NightlyResult } from '../workflows/contracts.ts';
 import { bundleWithShortTimeouts } from './faults/supervisor.ts';
 import { historyToJson } from './replay/history-json.ts';
-import { type MailServer, type WebhookReceiver, startMailServer, startWebhookReceiver } from './support/receivers.ts';
+import {
+  type MailServer,
+  type WebhookReceiver,
+  startMailServer,
+  startWebhookReceiver,
+} from './support/receivers.ts';
 import { runScript } from './support/scripts.ts';
 import { fillSource } from './support/source.ts';
 import { SMALL } from './support/stages.ts';
@@ -67,16 +73,31 @@ const statesOf = async (run: number): Promise<string[]> =>
 
 let day = 0;
 /** A night whose model is over the threshold: blocked, with two alerts. */
-async function blockedNight(): Promise<{ outcome: NightlyResult; milliseconds: number }> {
+async function blockedNight(): Promise<{ outcome: NightlyResult; announcing: number }> {
   const asOf = new Date(Date.UTC(2026, 1, ++day)).toISOString();
   const overrides = [...SMALL, 'alarm.rmseThreshold=0.1'];
-  const started = performance.now();
   const handle = await startNight(night.client, { asOf, profile: 'small', overrides });
   const outcome = await outcomeOf(handle, handle.result());
-  return { outcome, milliseconds: performance.now() - started };
+  return { outcome, announcing: await announcingMilliseconds(handle) };
 }
 
-const ALL = (state: string): string[] => ['email', 'webhook', 'email', 'webhook'].map((name) => `${name} ${state}`);
+/** All that alerts may cost a night: a child is started, and the night ends; the receiver's first attempt takes 10 s. */
+const ANNOUNCING_MILLISECONDS = 5_000;
+
+/** From the moment at which the night asks for the delivery to its own end. */
+async function announcingMilliseconds(handle: WorkflowHandle): Promise<number> {
+  const events = (await handle.fetchHistory()).events ?? [];
+  const at = (event: (typeof events)[number] | undefined): number =>
+    Number(event?.eventTime?.seconds) * 1000 + Number(event?.eventTime?.nanos) / 1e6;
+  const asked = events.find(
+    ({ startChildWorkflowExecutionInitiatedEventAttributes: child }) =>
+      child?.workflowType?.name === 'deliverAlerts',
+  );
+  return at(events.at(-1)) - at(asked);
+}
+
+const ALL = (state: string): string[] =>
+  ['email', 'webhook', 'email', 'webhook'].map((name) => `${name} ${state}`);
 
 /** What a receiver of Slack's scheme does with a request. */
 function verifies(body: string, headers: Record<string, unknown>, secret: string): boolean {
@@ -134,12 +155,12 @@ describe.each([
     receiver.requests = [];
     receiver.accepted = [];
     receiver.next = [...answers];
-    const { outcome, milliseconds } = await blockedNight();
+    const { outcome, announcing } = await blockedNight();
     const { run } = outcome;
     // It was over while the receiver was not well.
     expect((await statesOf(run)).filter((state) => state === 'webhook delivered')).toEqual([]);
     expect(outcome).toMatchObject({ ...undisturbed.outcome, ...ofItsOwn(outcome) });
-    expect(milliseconds).toBeLessThan(2 * undisturbed.milliseconds + 1_000);
+    expect(announcing).toBeLessThan(ANNOUNCING_MILLISECONDS);
 
     await expect.poll(() => statesOf(run), { timeout: 40_000 }).toEqual(ALL('delivered'));
     const keys = receiver.accepted.map(({ headers }) => headers['idempotency-key']);
@@ -158,9 +179,9 @@ function ofItsOwn({ run, as_of, model_version, reason, duration_seconds }: Night
 
 test('a receiver that is gone leaves the night as ever, and its alerts marked undelivered', async () => {
   await receiver.close();
-  const { outcome, milliseconds } = await blockedNight();
+  const { outcome, announcing } = await blockedNight();
   expect(outcome).toMatchObject({ ...undisturbed.outcome, ...ofItsOwn(outcome) });
-  expect(milliseconds).toBeLessThan(2 * undisturbed.milliseconds + 1_000);
+  expect(announcing).toBeLessThan(ANNOUNCING_MILLISECONDS);
   await expect
     .poll(() => statesOf(outcome.run), { timeout: 60_000 })
     .toEqual(['email delivered', 'webhook undelivered', 'email delivered', 'webhook undelivered']);
@@ -168,7 +189,9 @@ test('a receiver that is gone leaves the night as ever, and its alerts marked un
   expect(found.last_error).toBe('the receiver could not be reached: ECONNREFUSED');
   expect(found.attempts).toBeGreaterThan(10);
   await expect
-    .poll(() => night.client.workflow.count(`WorkflowType = 'deliverAlerts' and NightjarOutcome = 'undelivered'`))
+    .poll(() =>
+      night.client.workflow.count(`WorkflowType = 'deliverAlerts' and NightjarOutcome = 'undelivered'`),
+    )
     .toMatchObject({ count: 1 });
 
   // Once it is given up it stays so, also where the receiver comes back.
@@ -180,7 +203,10 @@ test('a receiver that is gone leaves the night as ever, and its alerts marked un
     {
       kind: 'publish_blocked',
       run: outcome.run,
-      deliveries: [{ channel: 'email', state: 'delivered' }, { channel: 'webhook', state: 'undelivered' }],
+      deliveries: [
+        { channel: 'email', state: 'delivered' },
+        { channel: 'webhook', state: 'undelivered' },
+      ],
     },
   ]);
   expect((await runScript('pipeline alerts', env)).stdout).toContain('webhook: undelivered after');

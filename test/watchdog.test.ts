@@ -103,7 +103,9 @@ test('a night that the schedule began and nobody served is missed, once; none wh
   await look({ schedules: [id] });
   expect((await found()).length - before.length).toBeLessThanOrEqual(1);
   await handle.delete();
-  await expect.poll(() => arrived().filter((kind) => kind === 'schedule_missed').length).toBe((await found()).length);
+  await expect
+    .poll(() => arrived().filter((kind) => kind === 'schedule_missed').length)
+    .toBe((await found()).length);
 });
 
 test('a delivery whose workflow was terminated is taken up again', async () => {
@@ -165,6 +167,10 @@ test('a model worse than the one of the run before by more than the margin rings
   await night.database.pool.query('update models.champions set retired_at = now()');
   const bad = await run('2026-02-12T00:00:00.000Z', [...SMALL.slice(0, -1), worse]);
   expect(bad.alerts).toEqual(['rmse_regression']);
-  const { rows } = await night.database.pool.query('select message from pipeline.alerts where run = $1', [bad.run]);
-  expect(rows).toEqual([{ message: expect.stringContaining(`of run ${unchanged.run}; the margin is 0.01`) as string }]);
+  const { rows } = await night.database.pool.query('select message from pipeline.alerts where run = $1', [
+    bad.run,
+  ]);
+  expect(rows).toEqual([
+    { message: expect.stringContaining(`of run ${unchanged.run}; the margin is 0.01`) as string },
+  ]);
 });

@@ -92,7 +92,15 @@ async function main(): Promise<void> {
       setTimeout(() => process.exit(1), ORPHAN_MILLISECONDS).unref();
     });
     const running = workers.run();
-    log.info({ database: describeDatabase(environment.DATABASE_URL), version, migrated, alerts: channels.map(({ name }) => name) }, 'worker is ready');
+    log.info(
+      {
+        database: describeDatabase(environment.DATABASE_URL),
+        version,
+        migrated,
+        alerts: channels.map(({ name }) => name),
+      },
+      'worker is ready',
+    );
     // A parent that started us over IPC waits for this.
     process.send?.('ready');
     await running;

@@ -59,7 +59,7 @@ export async function nightlyPipeline(request: NightlyRequest): Promise<NightlyR
     }
     await board.stage('clean up', () => activities.retireVersions({ run }));
 
-    return announce(board, await board.stage('run log', () => activities.finishRun({ run })));
+    return await announce(board, await board.stage('run log', () => activities.finishRun({ run })));
   } catch (error) {
     // Also when the night was cancelled: its row in the ledger is closed and its log written all the same.
     await CancellationScope.nonCancellable(async () => {

@@ -147,7 +147,10 @@ export async function deliverAlert(
 }
 
 /** Ends the tries of a delivery that has not arrived. */
-export async function giveUpDelivery({ db }: Pick<Connection, 'db'>, delivery: Delivery): Promise<DeliveryOutcome> {
+export async function giveUpDelivery(
+  { db }: Pick<Connection, 'db'>,
+  delivery: Delivery,
+): Promise<DeliveryOutcome> {
   await updateDelivery(db, delivery)
     .set({ state: 'undelivered', last_error: sql`coalesce(last_error, 'given up before the first attempt')` })
     .where('state', '=', 'pending')

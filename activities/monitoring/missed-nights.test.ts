@@ -10,7 +10,9 @@ beforeAll(async () => {
   database = await createTestDatabase();
 });
 afterAll(() => database.drop());
-beforeEach(() => database.pool.query('truncate pipeline.runs, pipeline.alerts, pipeline.schedule_watch cascade'));
+beforeEach(() =>
+  database.pool.query('truncate pipeline.runs, pipeline.alerts, pipeline.schedule_watch cascade'),
+);
 
 const DAY = 86_400_000;
 const at = (day: number, time = '02:00') => new Date(`2026-03-${String(day).padStart(2, '0')}T${time}:00Z`);
@@ -68,7 +70,11 @@ test('nor is one that waits for another to end, or for a worker', async () => {
 });
 
 test('nor one that was refused and has told so', async () => {
-  await raiseAlert(database.db, { kind: 'run_failed', about: aboutNight(at(1).toISOString()), message: 'no' });
+  await raiseAlert(database.db, {
+    kind: 'run_failed',
+    about: aboutNight(at(1).toISOString()),
+    message: 'no',
+  });
   expect(await look(at(1, '12:00'))).toEqual([`run_failed as-of ${at(1).toISOString()}`]);
 });
 
@@ -86,7 +92,10 @@ test('nor what lies before the schedule, or so far back that nobody looks any mo
 });
 
 test('a night is skipped where one of the schedule was still under way, and missed where one of a person was', async () => {
-  for (const [workflowId, day] of [['nightjar-nightly-2026-03-01T02:00:00Z', 2], ['by-hand', 4]] as const) {
+  for (const [workflowId, day] of [
+    ['nightjar-nightly-2026-03-01T02:00:00Z', 2],
+    ['by-hand', 4],
+  ] as const) {
     const run = await insertRun(database, { asOf: at(day - 1).toISOString() });
     await closeRun(database, run);
     await database.db

@@ -53,11 +53,10 @@ export const lookUpSchedule: LookUpSchedule = async (id) => {
     since: info.lastUpdatedAt ?? info.createdAt,
     jitterMilliseconds: spec.jitter ?? 0,
     times: (from, to) => matchingTimes(id, from, to),
-    starts: info.recentActions.flatMap(({ scheduledAt, action }) =>
-      action.type === 'startWorkflow'
-        ? [{ nominal: scheduledAt, workflowId: action.workflow.workflowId }]
-        : [],
-    ),
+    starts: info.recentActions.map(({ scheduledAt, action }) => ({
+      nominal: scheduledAt,
+      workflowId: action.workflow.workflowId,
+    })),
   };
 };
 

@@ -23,9 +23,11 @@ function deliveriesOf({ deliveries, taken_by }: FoundAlert): string {
     .join('\n');
 }
 
-export const alertsCommand = createCommand('alerts', 'Show the last alerts and whether they were delivered.', [
-  'npm run pipeline -- alerts --limit 3',
-])
+export const alertsCommand = createCommand(
+  'alerts',
+  'Show the last alerts and whether they were delivered.',
+  ['npm run pipeline -- alerts --limit 3'],
+)
   .option('--limit <alerts>', 'how many', integer(1, 1000), 10)
   .addOption(options.json())
   .action(({ limit, json }: { limit: number; json?: boolean }) =>

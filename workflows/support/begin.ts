@@ -8,11 +8,13 @@ import { isScheduled, showRefusal, whoAmI } from './identity.ts';
 import type { StageBoard } from './stage-board.ts';
 
 /** Enters the night's run in the ledger. One that cannot be entered has no row to tell of it: an alert does. */
-export async function beginNight(board: StageBoard, request: NightlyRequest, asOf: string): Promise<BegunRun> {
+export async function beginNight(
+  board: StageBoard,
+  request: NightlyRequest,
+  asOf: string,
+): Promise<BegunRun> {
   try {
-    const begun = await board.stage('begin', () =>
-      activities.beginRun({ ...request, asOf, ...whoAmI() }),
-    );
+    const begun = await board.stage('begin', () => activities.beginRun({ ...request, asOf, ...whoAmI() }));
     if (begun.alertsWaiting) await startDelivery();
     return begun;
   } catch (error) {

@@ -36,7 +36,10 @@ export function signatureHeaders(secret: string, body: string, now = Date.now())
 }
 
 function bodyOf({ idempotencyKey: _key, ...alert }: AlertMessage): string {
-  return JSON.stringify({ text: `*${headline({ ...alert, idempotencyKey: _key })}*\n${escape(alert.message)}`, alert });
+  return JSON.stringify({
+    text: `*${headline({ ...alert, idempotencyKey: _key })}*\n${escape(alert.message)}`,
+    alert,
+  });
 }
 
 /** Slack's three control characters: a title from the source must not call everybody by `<!channel>`. */
