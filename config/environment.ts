@@ -7,6 +7,11 @@ import { UsageError } from './settings.ts';
 
 const milliseconds = z.string().regex(/^\d+(ms|s|m)$/, 'expected a duration such as 500ms, 10s or 5m');
 
+const addresses = z
+  .string()
+  .transform((text) => text.split(',').map((one) => one.trim()))
+  .pipe(z.array(z.email('expected addresses separated by commas')));
+
 export const environmentSchema = z.object({
   /** The pipeline's own database. */
   DATABASE_URL: z.url({
@@ -35,6 +40,19 @@ export const environmentSchema = z.object({
   NIGHTJAR_WORKFLOW_BUNDLE: z.string().optional(),
   /** What the ledger and the models' metadata say computed them; the commit where there is one. */
   NIGHTJAR_CODE_VERSION: z.string().optional(),
+  /** Where alerts are posted. Secret: whoever knows the URL may post there. */
+  NIGHTJAR_ALERT_WEBHOOK_URL: z
+    .url({ protocol: /^https?$/, error: 'expected an http or https URL' })
+    .optional(),
+  /** Key of the signature that the receiver verifies; unsigned without one. */
+  NIGHTJAR_ALERT_WEBHOOK_SECRET: z.string().min(16, 'expected at least 16 characters').optional(),
+  /** Recipients and sender of alerts by e-mail; addresses separated by commas. */
+  NIGHTJAR_ALERT_EMAIL_TO: addresses.optional(),
+  NIGHTJAR_ALERT_EMAIL_FROM: z.email('expected one address').optional(),
+  /** The mail server, with its user and password where it asks for them. */
+  NIGHTJAR_SMTP_URL: z
+    .url({ protocol: /^smtps?$/, error: 'expected smtp://user:password@host:port, or smtps' })
+    .optional(),
   NODE_ENV: z.string().optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
@@ -51,6 +69,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
   if (parsed.success) {
     requireBundle(parsed.data);
     requireConnections(parsed.data);
+    requireWholeChannels(parsed.data);
     return parsed.data;
   }
   const issue = parsed.error.issues[0];
@@ -70,6 +89,20 @@ function requireBundle({ NODE_ENV, NIGHTJAR_WORKFLOW_BUNDLE }: Environment): voi
   }
   if (!existsSync(NIGHTJAR_WORKFLOW_BUNDLE))
     throw new UsageError(`NIGHTJAR_WORKFLOW_BUNDLE names a file that there is not; ${make}`);
+}
+
+const EMAIL = ['NIGHTJAR_ALERT_EMAIL_TO', 'NIGHTJAR_ALERT_EMAIL_FROM', 'NIGHTJAR_SMTP_URL'] as const;
+
+/** A channel that is configured by half would be found out by the first alert that does not come. */
+function requireWholeChannels(environment: Environment): void {
+  const unset = EMAIL.filter((name) => environment[name] === undefined);
+  if (unset.length > 0 && unset.length < EMAIL.length)
+    throw new UsageError(`${unset[0]} is not set; alerts by e-mail need ${EMAIL.join(', ')}`);
+  if (
+    environment.NIGHTJAR_ALERT_WEBHOOK_SECRET !== undefined &&
+    environment.NIGHTJAR_ALERT_WEBHOOK_URL === undefined
+  )
+    throw new UsageError('NIGHTJAR_ALERT_WEBHOOK_URL is not set, and NIGHTJAR_ALERT_WEBHOOK_SECRET is');
 }
 
 /** Of one activity that may hold a connection while it asks for another: two readers of ingestion, two of factors. */

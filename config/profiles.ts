@@ -18,7 +18,13 @@ const production: Settings = {
     // Most-popular lists reach 0.006 of ml-latest-small, those of als with its floor 0.027.
     minimumCoverage: 0.01,
   },
-  alarm: { rmseThreshold: 1.0, policy: 'block', askHours: 8 },
+  alarm: {
+    rmseThreshold: 1.0,
+    // Three times what two seeds of one configuration differ by.
+    regressionMargin: 0.01,
+    policy: 'block',
+    askHours: 8,
+  },
   recommendations: {
     perUser: 20,
     excludeRated: true,
@@ -37,6 +43,7 @@ const production: Settings = {
     checkResultsDays: 400,
     // Enough to look into a week that went wrong.
     sampleNights: 7,
+    alertDays: 365,
   },
   publishing: { keepVersions: 3 },
 };

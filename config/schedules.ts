@@ -1,6 +1,6 @@
 /** What runs by itself, as data: `npm run schedule -- apply` makes the server's schedules so. */
 
-export interface DeclaredSchedule {
+interface ScheduleTimes {
   id: string;
   /** Daily at a time, or every so many minutes (for tests and trials). */
   at: { hour: number; minute: number } | { everyMinutes: number };
@@ -12,8 +12,27 @@ export interface DeclaredSchedule {
   catchupHours: number;
   /** Whether a failed night pauses the schedule until a person resumes it. */
   pauseOnFailure: boolean;
-  /** Input of `nightlyPipeline`. Without an as-of: it is the nominal time, which a late or backfilled run keeps. */
-  request: { profile: string; overrides?: string[] };
+}
+
+/** A schedule and what it starts. */
+export type DeclaredSchedule = ScheduleTimes &
+  (
+    | {
+        workflow: 'nightlyPipeline';
+        /** Without an as-of: it is the nominal time, which a late or backfilled run keeps. */
+        request: { profile: string; overrides?: string[] };
+      }
+    | { workflow: 'watchdog'; request: WatchdogRequest }
+  );
+
+/** What the watchdog looks at. */
+export interface WatchdogRequest {
+  /** Schedules whose nights it misses. */
+  schedules: string[];
+  /** A night that has no run so long after its nominal time is missed. */
+  graceMinutes: number;
+  /** How far it looks back when it has not looked for longer. */
+  days: number;
 }
 
 export const schedules: DeclaredSchedule[] = [
@@ -26,6 +45,19 @@ export const schedules: DeclaredSchedule[] = [
     catchupHours: 12,
     // A night reads everything anew, so the next one may well succeed; what failed raises an alert.
     pauseOnFailure: false,
+    workflow: 'nightlyPipeline',
     request: { profile: 'production' },
+  },
+  {
+    id: 'nightjar-watchdog',
+    at: { everyMinutes: 15 },
+    timezone: 'UTC',
+    jitterSeconds: 0,
+    // A look is of now: one that was missed is not made up for, and a server that comes back begins its nights first.
+    catchupHours: 0.05,
+    pauseOnFailure: false,
+    workflow: 'watchdog',
+    // A night begins within seconds; an hour is for a server that is down over it and starts it when it is back.
+    request: { schedules: ['nightjar-nightly'], graceMinutes: 60, days: 7 },
   },
 ];

@@ -57,6 +57,8 @@ export const settingsSchema = z.strictObject({
   alarm: z.strictObject({
     /** Alert when the winner's holdout RMSE is above this, in stars. */
     rmseThreshold: z.number().positive(),
+    /** Alert when the holdout RMSE is above that of the run before by more than this, in stars. */
+    regressionMargin: z.number().min(0),
     /** What happens then: keep what is served, publish all the same, or wait for an operator's decision. */
     policy: z.enum(['block', 'publish', 'ask']),
     /** How long an operator may take; after that what is served stays. */
@@ -95,6 +97,8 @@ export const settingsSchema = z.strictObject({
     checkResultsDays: z.int().min(1),
     /** Nights whose samples of offending rows are kept, the last one included. */
     sampleNights: z.int().min(1),
+    /** Days that an alert and its deliveries are kept. */
+    alertDays: z.int().min(1),
   }),
   publishing: z.strictObject({
     /** Model versions kept for a rollback, the published one included. */

@@ -77,7 +77,7 @@ export const DIGESTED_TABLES: readonly DigestedTable[] = [
   {
     table: 'pipeline.alerts',
     key: 'run',
-    without: ['alert_id', 'raised_at'],
+    without: ['alert_id', 'raised_at', 'taken_by'],
     instead: { message: sentence('message') },
   },
 ];

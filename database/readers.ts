@@ -150,3 +150,40 @@ export function runById(db: Db, run: number) {
 export async function databaseId(db: Db): Promise<string> {
   return (await db.selectFrom('pipeline.identity').select('id').executeTakeFirstOrThrow()).id;
 }
+
+/** The last alerts, newest first, each with what became of its deliveries. */
+export async function lastAlerts(db: Db, limit: number) {
+  const alerts = await db
+    .selectFrom('pipeline.alerts as a')
+    .leftJoin('pipeline.runs as r', 'r.run', 'a.run')
+    .select(['a.alert_id', 'a.kind', 'a.run', 'r.as_of', 'a.about', 'a.message', 'a.raised_at', 'a.taken_by'])
+    .orderBy('a.alert_id', 'desc')
+    .limit(limit)
+    .execute();
+  if (alerts.length === 0) return [];
+  const deliveries = await db
+    .selectFrom('pipeline.alert_deliveries')
+    .selectAll()
+    .where(
+      'alert_id',
+      'in',
+      alerts.map(({ alert_id }) => alert_id),
+    )
+    .orderBy('channel')
+    .execute();
+  return alerts.map((alert) => ({
+    ...alert,
+    deliveries: deliveries.filter(({ alert_id }) => alert_id === alert.alert_id),
+  }));
+}
+
+/** Alerts that have not arrived on some channel: given up, or tried in vain so far. */
+export async function undeliveredAlerts(db: Db): Promise<number> {
+  const { alerts } = await db
+    .selectFrom('pipeline.alert_deliveries')
+    .select((count) => count.fn.count<number>('alert_id').distinct().as('alerts'))
+    .where('state', '<>', 'delivered')
+    .where('attempts', '>', 0)
+    .executeTakeFirstOrThrow();
+  return alerts;
+}

@@ -3,12 +3,11 @@
 import { UsageError, resolveSettings } from '../config/settings.ts';
 import { digestRun } from '../database/digest.ts';
 import { connect } from '../database/connect.ts';
-import { keptVersions, lastRuns, liveRun } from '../database/readers.ts';
-
-
-import { approve, reject } from './pipeline/decide.ts';
+import { keptVersions, lastRuns, liveRun, undeliveredAlerts } from '../database/readers.ts';
 import type { NightlyResult } from '../workflows/contracts.ts';
+import { alertTestCommand, alertsCommand } from './pipeline/alerts.ts';
 import { checkCommand } from './pipeline/check.ts';
+import { approve, reject } from './pipeline/decide.ts';
 import { gridSearchCommand } from './pipeline/grid-search.ts';
 import { withCandidate } from './support/candidate.ts';
 import { createCommand, integer, options, run } from './support/cli.ts';
@@ -80,6 +79,9 @@ const status = createCommand('status', 'Show the last runs.', ['npm run pipeline
           ]),
         ),
       );
+      const undelivered = await undeliveredAlerts(db);
+      if (undelivered > 0)
+        console.log(`alerts that have not arrived: ${undelivered}; npm run pipeline -- alerts`);
     }),
   );
 
@@ -173,5 +175,7 @@ await run(
     .addCommand(reject)
     .addCommand(status)
     .addCommand(versions)
+    .addCommand(alertsCommand)
+    .addCommand(alertTestCommand)
     .addCommand(digest),
 );

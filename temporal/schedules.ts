@@ -9,12 +9,15 @@ import {
 } from '@temporalio/client';
 import { type DeclaredSchedule, schedules } from '../config/schedules.ts';
 import { TASK_QUEUES } from '../workflows/contracts.ts';
-import { NIGHT_EXECUTION_TIMEOUT } from '../workflows/timeouts.ts';
+import { NIGHT_EXECUTION_TIMEOUT, WATCHDOG_EXECUTION_TIMEOUT } from '../workflows/timeouts.ts';
 
 /** Schedules with this prefix are ours: one that is not declared is an orphan. */
 const PREFIX = 'nightjar-';
-const WORKFLOW = 'nightlyPipeline';
-/** One night at a time; a night that is still under way when the next is due does that one's work too. */
+const EXECUTION_TIMEOUTS = {
+  nightlyPipeline: NIGHT_EXECUTION_TIMEOUT,
+  watchdog: WATCHDOG_EXECUTION_TIMEOUT,
+} as const;
+/** One at a time; a night that is still under way when the next is due does that one's work too. */
 const OVERLAP = ScheduleOverlapPolicy.SKIP;
 
 /** A property of a schedule that differs from its declaration; found is null where there is no schedule yet. */
@@ -71,7 +74,7 @@ export async function describeSchedule(client: Client, id: string): Promise<Sche
 }
 
 function scheduleOptions(declared: DeclaredSchedule): ScheduleOptions {
-  const { id, at, timezone, jitterSeconds, catchupHours, pauseOnFailure, request } = declared;
+  const { id, at, timezone, jitterSeconds, catchupHours, pauseOnFailure, workflow, request } = declared;
   return {
     scheduleId: id,
     spec: {
@@ -83,11 +86,11 @@ function scheduleOptions(declared: DeclaredSchedule): ScheduleOptions {
     },
     action: {
       type: 'startWorkflow',
-      workflowType: WORKFLOW,
+      workflowType: workflow,
       workflowId: id,
       taskQueue: TASK_QUEUES.pipeline,
       args: [request],
-      workflowExecutionTimeout: NIGHT_EXECUTION_TIMEOUT,
+      workflowExecutionTimeout: EXECUTION_TIMEOUTS[workflow],
       staticSummary: summary(id),
     },
     policies: { overlap: OVERLAP, catchupWindow: `${catchupHours}h`, pauseOnFailure },
@@ -101,7 +104,7 @@ const NONE = 'none';
 type Facts = Record<string, string>;
 
 function declaredFacts(declared: DeclaredSchedule): Facts {
-  const { id, at, timezone, jitterSeconds, catchupHours, pauseOnFailure, request } = declared;
+  const { id, at, timezone, jitterSeconds, catchupHours, pauseOnFailure, workflow, request } = declared;
   return {
     time: 'hour' in at ? clock(at.hour, at.minute) : every(at.everyMinutes * 60_000, 0),
     'except at': NONE,
@@ -109,11 +112,11 @@ function declaredFacts(declared: DeclaredSchedule): Facts {
     until: NONE,
     timezone,
     jitter: `${jitterSeconds} s`,
-    workflow: WORKFLOW,
+    workflow,
     'workflow id': id,
     'task queue': TASK_QUEUES.pipeline,
     input: JSON.stringify([request]),
-    'execution timeout': `${Number.parseInt(NIGHT_EXECUTION_TIMEOUT) * 3600} s`,
+    'execution timeout': `${Number.parseInt(EXECUTION_TIMEOUTS[workflow]) * 3600} s`,
     'run timeout': NONE,
     'task timeout': NONE,
     retries: NONE,

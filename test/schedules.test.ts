@@ -26,6 +26,7 @@ const daily: DeclaredSchedule = {
   jitterSeconds: 0,
   catchupHours: 12,
   pauseOnFailure: false,
+  workflow: 'nightlyPipeline',
   request: { profile: 'small', overrides: SMALL },
 };
 
@@ -100,12 +101,14 @@ describe('reconciling', () => {
     expect(await run('apply --check')).toMatchObject({ code: 0, stdout: 'nothing differs\n' });
     expect(JSON.parse((await run('show --json')).stdout)).toMatchObject([
       { id: 'nightjar-nightly', paused: true, note: 'rebuild' },
+      { id: 'nightjar-watchdog', paused: false },
     ]);
     expect(await run('resume')).toMatchObject({ code: 0 });
     const none = await run('backfill --from 2026-10-01T03:00:00Z --to 2026-10-01T04:00:00Z');
     expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('no night of') as string });
     const many = await run('backfill --from 2001-10-01 --to 2026-10-01');
     expect(many).toMatchObject({ code: 2, stderr: expect.stringContaining('expected 92 at most') as string });
+    expect(await run('remove --id nightjar-watchdog')).toMatchObject({ code: 0 });
     expect(await run('remove --id nightjar-nightly')).toMatchObject({ code: 0 });
     const gone = await run('trigger');
     expect(gone.code).toBe(2);

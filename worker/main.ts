@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { NativeConnection } from '@temporalio/worker';
+import { createAlertChannels } from '../activities/monitoring/channels/index.ts';
 import { cacheDirectory } from '../config/cache.ts';
 import { codeVersion } from '../config/code-version.ts';
 import { loadDotEnv } from '../config/dot-env.ts';
@@ -62,6 +63,7 @@ async function main(): Promise<void> {
         { searchAttributes: unregistered },
         'this server leaves search attributes to its administrator',
       );
+    const channels = createAlertChannels(environment);
     const version = codeVersion(environment.NIGHTJAR_CODE_VERSION);
     const workers = await createWorkers({
       connection: native,
@@ -74,6 +76,7 @@ async function main(): Promise<void> {
         cacheFolder: join(cacheDirectory(process.env), 'snapshots'),
         threads: environment.NIGHTJAR_THREADS,
         codeVersion: version,
+        channels,
       },
     });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -89,7 +92,15 @@ async function main(): Promise<void> {
       setTimeout(() => process.exit(1), ORPHAN_MILLISECONDS).unref();
     });
     const running = workers.run();
-    log.info({ database: describeDatabase(environment.DATABASE_URL), version, migrated }, 'worker is ready');
+    log.info(
+      {
+        database: describeDatabase(environment.DATABASE_URL),
+        version,
+        migrated,
+        alerts: channels.map(({ name }) => name),
+      },
+      'worker is ready',
+    );
     // A parent that started us over IPC waits for this.
     process.send?.('ready');
     await running;

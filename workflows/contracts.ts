@@ -1,7 +1,9 @@
 /** What callers and workflows agree on: task queues, inputs, results, queries. */
 
 import type { GridSearchInput } from '../config/grid-search.ts';
+import type { WatchdogRequest } from '../config/schedules.ts';
 import type { ModelConfiguration } from '../config/settings.ts';
+import type { DeliveryOutcome } from '../activities/monitoring/index.ts';
 import type { RunOutcome } from '../activities/monitoring/outcome.ts';
 import type { GridSearchOutcome } from '../activities/training/index.ts';
 
@@ -45,6 +47,25 @@ export interface GridSearchRequest extends GridSearchInput {
 
 /** The best point, and how many there were; every point stands in `experiments.grid_search_results`. */
 export type GridSearchResult = GridSearchOutcome;
+
+export interface TestAlertRequest {
+  /** As in `NightlyRequest`. */
+  database?: string;
+}
+
+/** What became of each alert on each channel; `pipeline.alert_deliveries` has it too. */
+export interface DeliveryReport {
+  deliveries: DeliveryOutcome[];
+}
+
+export type { WatchdogRequest };
+
+/** What the watchdog found; each has raised an alert, but for the deliveries that it set going again. */
+export interface WatchdogReport {
+  lostRuns: number;
+  missedNights: number;
+  revivedDeliveries: number;
+}
 
 export type StageState = 'running' | 'done' | 'failed';
 

@@ -2,7 +2,10 @@
 
 export { abTest } from './ab-test.ts';
 export { checkSource } from './check-source.ts';
+export { deliverAlerts } from './deliver-alerts.ts';
 export { gridSearch } from './grid-search.ts';
 export { nightlyPipeline } from './nightly-pipeline.ts';
 export { publishRecommendations } from './publish-recommendations.ts';
 export { refreshFeatures } from './refresh-features.ts';
+export { testAlert } from './test-alert.ts';
+export { watchdog } from './watchdog.ts';

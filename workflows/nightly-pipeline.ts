@@ -4,9 +4,11 @@ import type { NightlyRequest, NightlyResult } from './contracts.ts';
 import * as activities from './proxies.ts';
 import { publishRecommendations } from './publish-recommendations.ts';
 import { refreshFeatures } from './refresh-features.ts';
+import { announce } from './support/alerts.ts';
+import { beginNight } from './support/begin.ts';
 import { childOptions } from './support/children.ts';
 import { describeFailure } from './support/failures.ts';
-import { nominalTime, showIdentity, showOutcome, showRefusal, whoAmI } from './support/identity.ts';
+import { nominalTime, showIdentity, showOutcome } from './support/identity.ts';
 import { createDecisionPoint } from './support/operator.ts';
 import { createStageBoard } from './support/stage-board.ts';
 
@@ -23,9 +25,7 @@ export async function nightlyPipeline(request: NightlyRequest): Promise<NightlyR
   const operator = createDecisionPoint();
   const asOf = request.asOf ?? nominalTime();
 
-  const begun = await board
-    .stage('begin', () => activities.beginRun({ ...request, asOf, ...whoAmI() }))
-    .catch(showRefusal(board));
+  const begun = await beginNight(board, request, asOf);
   if (begun.known !== null) return showOutcome(board, begun.known);
   const { run } = begun;
   board.identify(run, asOf);
@@ -66,12 +66,12 @@ export async function nightlyPipeline(request: NightlyRequest): Promise<NightlyR
     }
     await board.stage('clean up', () => activities.retireVersions({ run }));
 
-    return showOutcome(board, await board.stage('run log', () => activities.finishRun({ run })));
+    return await announce(board, await board.stage('run log', () => activities.finishRun({ run })));
   } catch (error) {
     // Also when the night was cancelled: its row in the ledger is closed and its log written all the same.
     await CancellationScope.nonCancellable(async () => {
       const failure = describeFailure(error, board.failedStage());
-      showOutcome(board, await activities.failRun({ run, ...failure }));
+      await announce(board, await activities.failRun({ run, ...failure }));
     });
     throw error;
   }

@@ -8,7 +8,7 @@ import type { PublishingActivities } from '../activities/publishing/index.ts';
 import type { QualityActivities } from '../activities/quality/index.ts';
 import type { SelectionActivities } from '../activities/selection/index.ts';
 import type { TrainingActivities } from '../activities/training/index.ts';
-import { beginning, longSql, numeric, numericLast, quickSql } from './timeouts.ts';
+import { beginning, delivery, deliveryOnce, longSql, numeric, numericLast, quickSql } from './timeouts.ts';
 
 export const { beginRun } = proxyActivities<MonitoringActivities>({
   ...beginning,
@@ -18,6 +18,24 @@ export const { beginRun } = proxyActivities<MonitoringActivities>({
 export const { finishRun, failRun } = proxyActivities<MonitoringActivities>({
   ...quickSql,
   summary: 'write the run log',
+});
+
+export const { reportRefusal, takeAlerts, raiseTestAlert, giveUpDelivery } =
+  proxyActivities<MonitoringActivities>({ ...quickSql, summary: 'alerts' });
+
+const deliveries = proxyActivities<MonitoringActivities>({ ...delivery, summary: 'deliver an alert' });
+export const deliverAlert: MonitoringActivities['deliverAlert'] = (input) =>
+  deliveries.deliverAlert.executeWithOptions({ summary: `alert ${input.alert} by ${input.channel}` }, [
+    input,
+  ]);
+export const { deliverAlert: deliverAlertOnce } = proxyActivities<MonitoringActivities>({
+  ...deliveryOnce,
+  summary: 'deliver a test alert',
+});
+
+export const { closeLostRuns, findMissedNights, reviveDeliveries } = proxyActivities<MonitoringActivities>({
+  ...quickSql,
+  summary: 'watchdog',
 });
 
 export const { ingestBronze, buildSilver } = proxyActivities<IngestionActivities>({

@@ -68,6 +68,31 @@ export const beginning = {
 } satisfies ActivityOptions;
 
 /**
+ * Receivers of alerts, which answer within seconds or not at all: a day of tries, 5 s apart at first and a quarter of
+ * an hour in the end. Ten refusals are passed after about an hour.
+ */
+export const delivery = {
+  startToCloseTimeout: '60s',
+  scheduleToCloseTimeout: '24h',
+  retry: { initialInterval: '5s', backoffCoefficient: 2, maximumInterval: '15m' },
+} satisfies ActivityOptions;
+
+/** The same while somebody waits for it. */
+export const deliveryOnce = {
+  startToCloseTimeout: '60s',
+  retry: { maximumAttempts: 1 },
+} satisfies ActivityOptions;
+
+/** A day of tries, and what it takes to write down that they were in vain. */
+export const DELIVERY_EXECUTION_TIMEOUT = '26h';
+
+/** A test alert is sent once; without a worker the command says so after that. */
+export const TEST_ALERT_EXECUTION_TIMEOUT = '3m';
+
+/** Short statements, each six times over five minutes at the worst. */
+export const WATCHDOG_EXECUTION_TIMEOUT = '1h';
+
+/**
  * A night that has not ended by then is stuck. Above the worst case of all its activities, so that a night fails
  * by the activity that could not be done, and below the day until the next one; `test/night.test.ts` adds it up.
  */

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { databaseId } from '../../database/readers.ts';
 import { type TestDatabase, createTestDatabase } from '../../test/support/database.ts';
-import { type OwnTemporal, beginRun } from './begin-run.ts';
+import { beginRun } from './begin-run.ts';
+import type { OwnTemporal } from './own-temporal.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {

@@ -9,8 +9,11 @@ import { terminalFailure } from '../support/failures.ts';
 import { settingsOf } from '../support/settings.ts';
 import { dropLeftovers } from '../publishing/leftovers.ts';
 import { servingChampion } from '../selection/champion.ts';
-import { closeRun, loadOutcome } from './close-run.ts';
+import { waitingAlerts } from './alerts.ts';
+import { loadOutcome } from './close-run.ts';
+import { closeLostRun } from './lost-runs.ts';
 import type { RunOutcome } from './outcome.ts';
+import type { OwnTemporal } from './own-temporal.ts';
 
 export interface BeginRunInput {
   asOf: string;
@@ -28,14 +31,8 @@ export interface BegunRun {
   challengers: ModelConfiguration[];
   /** The configuration that serves, where it is not among the challengers: one or none. */
   champion: ModelConfiguration[];
-}
-
-/** The Temporal service that runs us. */
-export interface OwnTemporal {
-  /** Id of the namespace: a name may mean another one elsewhere. */
-  namespaceId: () => Promise<string>;
-  /** Says whether the workflow that entered a run in the ledger is still open. */
-  isOpen: (owner: { workflowId: string; executionId: string }) => Promise<boolean>;
+  /** Alerts that nobody delivers yet: of a run that was found terminated, if any. */
+  alertsWaiting?: number;
 }
 
 /** A night that another Temporal service runs counts as live for longer than any night may take. */
@@ -62,7 +59,7 @@ export async function beginRun(
   const underWay = await meetLiveRun(connection, { ...temporal, id: namespaceId }, input, hash);
   if (underWay !== null) return { ...nothingToDo, run: underWay.run, known: underWay };
 
-  const begun = await transaction(connection, async ({ db }) => {
+  const begun = await transaction(connection, async ({ db }): Promise<BegunRun> => {
     const asOf = new Date(input.asOf);
     const earlier = await db
       .selectFrom('pipeline.runs')
@@ -86,7 +83,7 @@ export async function beginRun(
     };
   });
   if (begun.known === null) await dropLeftovers(connection, begun.run);
-  return begun;
+  return { ...begun, alertsWaiting: await waitingAlerts(connection.db) };
 }
 
 /**
@@ -121,12 +118,7 @@ async function meetLiveRun(
     assertSameSettings(input, { ...live, status: 'running' }, hash);
     return loadOutcome(connection.db, run);
   }
-  await closeRun(connection, run, {
-    status: 'failed',
-    type: 'Terminated',
-    failedStage: null,
-    reason: `workflow ${workflowId} was closed without ending its run: terminated or timed out`,
-  });
+  await closeLostRun(connection, run, workflowId);
   return null;
 }
 

@@ -3,6 +3,7 @@ import type { Connection, Db } from '../../database/connect.ts';
 import { transaction } from '../../database/session.ts';
 import type { AlertKind, RunStatus } from '../../database/types/index.ts';
 import type { RunFailure, RunOutcome } from './outcome.ts';
+import { settingsSchema } from '../../config/settings.ts';
 import { servingChampion } from '../selection/champion.ts';
 import { raiseAlert } from './alerts.ts';
 
@@ -78,8 +79,12 @@ async function writeRunLog(
     .where('run', '=', run)
     .executeTakeFirst();
 
-  const change = (now: number | null | undefined, before: number | null | undefined): number | null =>
-    typeof now === 'number' && typeof before === 'number' ? now - before : null;
+  const rmseChange = change(model?.rmse, previous?.rmse);
+  const { alarm } = settingsSchema.parse(ledger.settings);
+  if (isDecided(ending.status) && rmseChange !== null && rmseChange > alarm.regressionMargin) {
+    const message = `${model?.configuration ?? ''} has a holdout RMSE of ${metric(model?.rmse)}, worse by ${rmseChange.toFixed(4)} than ${metric(previous?.rmse)} of run ${previous?.run ?? ''}; the margin is ${alarm.regressionMargin}`;
+    await raiseAlert(db, { run, kind: 'rmse_regression', message });
+  }
   await db
     .insertInto('pipeline.run_log')
     .values({
@@ -98,7 +103,7 @@ async function writeRunLog(
       champion_after: champion,
       published: served !== undefined,
       previous_run: previous?.run ?? null,
-      rmse_change: change(model?.rmse, previous?.rmse),
+      rmse_change: rmseChange,
       mae_change: change(model?.mae, previous?.mae),
       precision_at_10_change: change(model?.precision_at_10, previous?.precision_at_10),
       failed_stage: ending.failedStage ?? null,
@@ -106,6 +111,17 @@ async function writeRunLog(
       stages: JSON.stringify(stages),
     })
     .execute();
+}
+
+function change(now: number | null | undefined, before: number | null | undefined): number | null {
+  return typeof now === 'number' && typeof before === 'number' ? now - before : null;
+}
+
+const metric = (value: number | null | undefined): string => value?.toFixed(4) ?? 'n/a';
+
+/** A night that came to its decision; the metrics of one that failed on its way say nothing about what is served. */
+function isDecided(status: RunStatus): boolean {
+  return status === 'success' || status === 'blocked';
 }
 
 /** The outcome of a run from its log, or what is known of a live one. */

@@ -1,22 +1,40 @@
-import { Context, getClient } from '@temporalio/activity';
-import { WorkflowNotFoundError } from '@temporalio/client';
 import type { ActivityDependencies, RunReference } from '../support/run.ts';
-import { type BeginRunInput, type BegunRun, type OwnTemporal, beginRun } from './begin-run.ts';
+import { waitingAlerts } from './alerts.ts';
+import { type BeginRunInput, type BegunRun, beginRun } from './begin-run.ts';
 import { closeRun } from './close-run.ts';
+import {
+  type Delivery,
+  type DeliveryOutcome,
+  type TakenAlerts,
+  deliverAlert,
+  giveUpDelivery,
+  raiseTestAlert,
+  reviveDeliveries,
+  takeAlerts,
+} from './deliveries.ts';
+import { closeLostRuns } from './lost-runs.ts';
+import { type MissedNightsInput, findMissedNights } from './missed-nights.ts';
 import { dropLeftovers } from '../publishing/leftovers.ts';
 import { readSelection } from '../selection/result.ts';
 import type { RunFailure, RunOutcome } from './outcome.ts';
+import { lookUpSchedule, ownTemporal } from './own-temporal.ts';
+import { type Refusal, reportRefusal } from './refusal.ts';
 
 export type { BegunRun } from './begin-run.ts';
+export type { Delivery, DeliveryOutcome } from './deliveries.ts';
 export type { RunFailure, RunOutcome } from './outcome.ts';
 
 export type MonitoringActivities = ReturnType<typeof createMonitoringActivities>;
 
-/** The run ledger, the run log and alerts. */
-export function createMonitoringActivities({ connection, codeVersion }: ActivityDependencies) {
+/** The run ledger, the run log, alerts and what the watchdog looks at. */
+export function createMonitoringActivities({ connection, codeVersion, channels }: ActivityDependencies) {
   return {
     /** Enters a run in the ledger, or finds the one that the as-of has. */
-    beginRun: (input: BeginRunInput): Promise<BegunRun> => beginRun(connection, temporal, codeVersion, input),
+    beginRun: (input: BeginRunInput): Promise<BegunRun> =>
+      beginRun(connection, ownTemporal, codeVersion, input),
+
+    /** Raises the alert of a night that has no row in the ledger. */
+    reportRefusal: (input: Refusal) => reportRefusal(connection, input),
 
     /** Ends a night that came to its end: published, or blocked by its own decision. */
     async finishRun({ run }: RunReference): Promise<RunOutcome> {
@@ -30,26 +48,21 @@ export function createMonitoringActivities({ connection, codeVersion }: Activity
       if (outcome.status === 'cancelled') await dropLeftovers(connection, run);
       return outcome;
     },
+
+    takeAlerts: (input: { workflowId: string }): Promise<TakenAlerts> =>
+      takeAlerts(connection, channels, input),
+    raiseTestAlert: (input: { workflowId: string; database?: string }): Promise<TakenAlerts> =>
+      raiseTestAlert(connection, channels, input),
+    deliverAlert: (input: Delivery): Promise<DeliveryOutcome> => deliverAlert(connection, channels, input),
+    giveUpDelivery: (input: Delivery): Promise<DeliveryOutcome> => giveUpDelivery(connection, input),
+
+    closeLostRuns: () => closeLostRuns(connection, ownTemporal),
+    findMissedNights: (input: MissedNightsInput) =>
+      findMissedNights(connection, { isOpen: ownTemporal.isOpen, lookUpSchedule }, input),
+    /** Frees what a closed workflow was to deliver, and says how much waits for a delivery now. */
+    async reviveDeliveries(): Promise<{ rows: number; alertsWaiting: number }> {
+      const { rows } = await reviveDeliveries(connection, ownTemporal);
+      return { rows, alertsWaiting: await waitingAlerts(connection.db) };
+    },
   };
 }
-
-/** Temporal as the worker's own client knows it. */
-const temporal: OwnTemporal = {
-  async namespaceId() {
-    const { workflowService } = getClient().connection;
-    const { namespaceInfo } = await workflowService.describeNamespace({
-      namespace: Context.current().info.namespace,
-    });
-    return namespaceInfo?.id ?? '';
-  },
-  async isOpen({ workflowId, executionId }) {
-    try {
-      const { status, raw } = await getClient().workflow.getHandle(workflowId).describe();
-      return status.name === 'RUNNING' && raw.workflowExecutionInfo?.firstRunId === executionId;
-    } catch (error) {
-      // Unknown to the server: its retention has passed.
-      if (error instanceof WorkflowNotFoundError) return false;
-      throw error;
-    }
-  },
-};

@@ -4,6 +4,7 @@ import type { VersionedTable } from '../../database/versions.ts';
 import { forgetOldResults } from '../quality/forget-results.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
+import { forgetAlerts } from '../monitoring/alerts.ts';
 import { type Dropped, dropPartitions } from './leftovers.ts';
 import { BATCH_TABLES, DATA_TABLES, MODEL_TABLES, SILVER_TABLES } from './store-tables.ts';
 
@@ -35,6 +36,10 @@ export function retireVersions(
       await markRetired(db, versions);
       await forgetOldEvidence(db, [run, ...versions, ...published]);
       await forgetOldResults(db, context);
+      await forgetAlerts(
+        db,
+        new Date(context.startedAt.getTime() - settings.retention.alertDays * DAY_MILLISECONDS),
+      );
       // A backfill's snapshot lacks whoever came later: they are not deleted.
       if (mayPublish) await forgetDeleted(db, run, { versions, published });
       return { kept: versions, data: published };
@@ -60,6 +65,8 @@ export function retireVersions(
     );
   });
 }
+
+const DAY_MILLISECONDS = 86_400_000;
 
 /** The last versions by their publishing, the one that is pointed to always among them. */
 async function keptVersions(db: Db, keep: number): Promise<number[]> {

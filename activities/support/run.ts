@@ -1,5 +1,6 @@
 import type { Connection, Db } from '../../database/connect.ts';
 import { type Settings, readSettings } from '../../config/settings.ts';
+import type { AlertChannel } from '../monitoring/channels/channel.ts';
 import { terminalFailure } from './failures.ts';
 
 /** What every activity of a night is told: which run it works for. All else it reads from the ledger. */
@@ -19,6 +20,8 @@ export interface ActivityDependencies {
   threads: number;
   /** Version of the code that computes, for the ledger and the models' metadata. */
   codeVersion: string;
+  /** Ways by which alerts reach people. */
+  channels: AlertChannel[];
   /** Least seconds between two checkpoints of a training; the trainer's own default where it is not given. */
   checkpointSeconds?: number;
 }

@@ -8,6 +8,7 @@ import * as serving from './0004-serving.ts';
 import * as gridSearch from './0005-grid-search.ts';
 import * as engine from './0006-engine.ts';
 import * as quality from './0007-quality.ts';
+import * as alerts from './0008-alerts.ts';
 import * as selection from './0010-selection.ts';
 
 export const migrations: Record<string, Migration> = {
@@ -18,5 +19,6 @@ export const migrations: Record<string, Migration> = {
   '0005-grid-search': gridSearch,
   '0006-engine': engine,
   '0007-quality': quality,
+  '0008-alerts': alerts,
   '0010-selection': selection,
 };

@@ -65,4 +65,6 @@ export interface Database {
   'pipeline.checkpoints': pipeline.Checkpoints;
   'pipeline.run_log': pipeline.RunLog;
   'pipeline.alerts': pipeline.Alerts;
+  'pipeline.alert_deliveries': pipeline.AlertDeliveries;
+  'pipeline.schedule_watch': pipeline.ScheduleWatch;
 }

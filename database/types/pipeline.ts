@@ -96,16 +96,51 @@ export interface RunLog {
   stages: Json<{ stage: string; seconds: number; rows: number | null }[]>;
 }
 
-export const ALERT_KINDS = ['rmse_over_threshold', 'gate_failed', 'run_failed', 'publish_blocked'] as const;
+export const ALERT_KINDS = [
+  'rmse_over_threshold',
+  'rmse_regression',
+  'gate_failed',
+  'run_failed',
+  'publish_blocked',
+  'schedule_missed',
+  'schedule_skipped',
+  'test',
+] as const;
 export type AlertKind = (typeof ALERT_KINDS)[number];
 
-/** `pipeline.alerts`: every alert, once per (run, kind). */
+/** `pipeline.alerts`: every alert, once per (run, kind), and where there is no run once per (about, kind). */
 export interface Alerts {
   alert_id: GeneratedAlways<number>;
-  run: number;
+  /** Null for a night that has no run: refused, failed before it had one, or missed. */
+  run: number | null;
   kind: AlertKind;
   message: string;
   raised_at: Generated<Date>;
+  /** What an alert without a run is about: the night's as-of, or the schedule and its nominal time. */
+  about: string | null;
+  /** Execution id of the workflow that delivers it; null while none has taken it. */
+  taken_by: string | null;
+}
+
+export type DeliveryState = 'pending' | 'delivered' | 'undelivered';
+
+/** `pipeline.alert_deliveries`: what became of an alert on each channel that was configured when it was taken. */
+export interface AlertDeliveries {
+  alert_id: number;
+  channel: string;
+  state: Generated<DeliveryState>;
+  /** Times that it was begun to be sent. */
+  attempts: Generated<number>;
+  /** What the receiver answered last, without addresses and secrets. */
+  last_error: string | null;
+  attempted_at: Date | null;
+  delivered_at: Date | null;
+}
+
+/** `pipeline.schedule_watch`: until which nominal time the watchdog has looked for missed nights. */
+export interface ScheduleWatch {
+  schedule_id: string;
+  looked_until: Date;
 }
 
 export type GateScope = 'source' | 'bronze' | 'silver' | 'features' | 'model' | 'publish';

@@ -88,6 +88,7 @@ const workers = await createWorkers({
         : join(dirname(environment.NIGHTJAR_WORKFLOW_BUNDLE), 'snapshots'),
     threads: 2,
     codeVersion: 'test',
+    channels: [],
     // Trainings of a test take a second or two.
     checkpointSeconds: 0.2,
   },

@@ -8,6 +8,11 @@ const short = { startToCloseTimeout: '60s', heartbeatTimeout: '2s', retry } as c
 
 export const quickSql = { ...real.quickSql, startToCloseTimeout: '3s', retry } as const;
 export const beginning = { ...real.beginning, startToCloseTimeout: '3s' } as const;
+export const delivery = {
+  ...real.delivery,
+  scheduleToCloseTimeout: '25s',
+  retry: { initialInterval: '100ms', backoffCoefficient: 1.2, maximumInterval: '300ms' },
+} as const;
 export const longSql = { ...real.longSql, ...short };
 export const numeric = { ...real.numeric, ...short };
 export const numericLast = { ...real.numericLast, ...short };

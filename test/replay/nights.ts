@@ -3,8 +3,10 @@
 import { Context, getClient } from '@temporalio/activity';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { NativeConnection, type WorkerOptions } from '@temporalio/worker';
+import { raiseAlert } from '../../activities/monitoring/alerts.ts';
+import { type AlertChannel, DeliveryError } from '../../activities/monitoring/channels/index.ts';
 import { readEnvironment } from '../../config/environment.ts';
-import { connect } from '../../database/connect.ts';
+import { type Connection, connect } from '../../database/connect.ts';
 import { migrateToLatest } from '../../database/migrate.ts';
 import { createSource } from '../../database/source.ts';
 import { outcomeOf, startNight } from '../../scripts/support/start-night.ts';
@@ -12,7 +14,7 @@ import { connectTemporal } from '../../temporal/connect.ts';
 import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
 import { createWorkers } from '../../worker/create-workers.ts';
 import { type NightlyRequest, type NightlyResult, TASK_QUEUES } from '../../workflows/contracts.ts';
-import type { checkSource, gridSearch, nightlyPipeline } from '../../workflows/index.ts';
+import type { checkSource, gridSearch, nightlyPipeline, testAlert, watchdog } from '../../workflows/index.ts';
 import { dependencies } from '../support/runs.ts';
 import { fillSource } from '../support/source.ts';
 import { SMALL } from '../support/stages.ts';
@@ -36,7 +38,7 @@ const OTHER_CHALLENGERS = `challengers=${JSON.stringify(
 const CANCELLED = request(6);
 
 /** Runs every case, in an order in which each finds what it needs, and hands it on. */
-async function runCases(client: Client, ended: Ended): Promise<void> {
+async function runCases({ db }: Connection, client: Client, ended: Ended): Promise<void> {
   const night = async (
     name: string,
     expected: NightlyResult['status'],
@@ -47,13 +49,22 @@ async function runCases(client: Client, ended: Ended): Promise<void> {
     const outcome = await outcomeOf(handle, handle.result());
     if (outcome.status !== expected)
       throw new Error(`case ${name} was to end as ${expected}, not ${outcome.status}: ${outcome.reason}`);
+    const deliveries = await deliveriesOf(client, handle);
+    for (const delivery of deliveries) {
+      if (outcome.alerts.includes('gate_failed')) await delivery.cancel();
+      await delivery.result();
+    }
     await ended(name, handle, workflows);
   };
 
   await night('first', 'success', request(1));
   // The champion is none of the challengers: it is evaluated beside them.
   await night('champion', 'success', request(2, [OTHER_CHALLENGERS]), ['nightlyPipeline']);
-  await night('blocked', 'blocked', request(3, ['alarm.rmseThreshold=0.1']), ['nightlyPipeline']);
+  await night('blocked', 'blocked', request(3, ['alarm.rmseThreshold=0.1']), [
+    'nightlyPipeline',
+    'deliverAlerts',
+  ]);
+  // Its alert does not arrive, and is given up.
   await night('gate', 'failed', request(4, ['quality.minimumRatings=100000000']));
   await night('child-gate', 'failed', request(5, ['recommendations.minimumRatings=1000000']), [
     'nightlyPipeline',
@@ -68,6 +79,32 @@ async function runCases(client: Client, ended: Ended): Promise<void> {
   });
   await again.result();
   await ended('known', again);
+
+  const refused = await client.workflow.start<typeof nightlyPipeline>('nightlyPipeline', {
+    workflowId: 'refused',
+    taskQueue: TASK_QUEUES.pipeline,
+    args: [request(7, ['quality.minimumRatings=-1'])],
+  });
+  await refused.result().catch(() => undefined);
+  await ended('refused', refused);
+
+  const alert = await client.workflow.start<typeof testAlert>('testAlert', {
+    workflowId: 'alert-test',
+    taskQueue: TASK_QUEUES.pipeline,
+    args: [{}],
+  });
+  await alert.result();
+  await ended('tested', alert);
+
+  await raiseAlert(db, { kind: 'run_failed', about: 'an alert that waits', message: 'nobody has taken it' });
+  const look = await client.workflow.start<typeof watchdog>('watchdog', {
+    workflowId: 'watchdog',
+    taskQueue: TASK_QUEUES.pipeline,
+    args: [{ schedules: ['nightjar-nightly'], graceMinutes: 60, days: 7 }],
+  });
+  await look.result();
+  for (const delivery of await deliveriesOf(client, look)) await delivery.result();
+  await ended('looked', look, ['watchdog']);
 
   const check = await client.workflow.start<typeof checkSource>('checkSource', {
     workflowId: 'check',
@@ -93,6 +130,23 @@ async function runCases(client: Client, ended: Ended): Promise<void> {
   await search.result();
   await ended('searched', search);
 }
+
+/** The deliveries that a workflow has started and not waited for. */
+async function deliveriesOf(client: Client, handle: WorkflowHandle): Promise<WorkflowHandle[]> {
+  const { events } = await handle.fetchHistory();
+  return (events ?? []).flatMap(({ childWorkflowExecutionStartedEventAttributes: child }) =>
+    child?.workflowType?.name === 'deliverAlerts'
+      ? [client.workflow.getHandle(child.workflowExecution?.workflowId ?? '')]
+      : [],
+  );
+}
+
+/** Takes every alert but that of a failed gate. */
+const channel: AlertChannel = {
+  name: 'webhook',
+  send: ({ kind }) =>
+    kind === 'gate_failed' ? Promise.reject(new DeliveryError('nobody is there')) : Promise.resolve(),
+};
 
 /** Cancels one night in its A/B test, and has the twin that is being trained wait for it. */
 const cancelling: NonNullable<WorkerOptions['interceptors']> = {
@@ -143,12 +197,12 @@ export async function recordNights(
     connection: native,
     namespace: 'default',
     environment: readEnvironment({ DATABASE_URL: servers.databaseUrl, NIGHTJAR_SHUTDOWN_GRACE: '100ms' }),
-    dependencies: dependencies(database),
+    dependencies: { ...dependencies(database), channels: [channel] },
     interceptors: cancelling,
   });
   const running = workers.run();
   try {
-    await Promise.race([runCases(temporal.client, ended), running]);
+    await Promise.race([runCases(database, temporal.client, ended), running]);
   } finally {
     workers.shutdown();
     await running;

@@ -46,7 +46,14 @@ const CACHE = mkdtempSync(join(tmpdir(), 'nightjar-snapshots-'));
 process.on('exit', () => rmSync(CACHE, { recursive: true, force: true }));
 
 export function dependencies(connection: Connection): ActivityDependencies {
-  return { connection, source: connection, cacheFolder: CACHE, threads: 2, codeVersion: 'test' };
+  return {
+    connection,
+    source: connection,
+    cacheFolder: CACHE,
+    threads: 2,
+    codeVersion: 'test',
+    channels: [],
+  };
 }
 
 /** What an activity throws is looked at by the test that called it. */

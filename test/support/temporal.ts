@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { inject } from 'vitest';
+import { createAlertChannels } from '../../activities/monitoring/channels/index.ts';
 import { readEnvironment } from '../../config/environment.ts';
 import { type TemporalClient, connectTemporal } from '../../temporal/connect.ts';
 import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
@@ -52,15 +53,20 @@ export interface NightTest extends TestTemporal {
   database: TestDatabase;
 }
 
-/** A database, a namespace and both queues' workers in this process. */
-export async function startNightTest(): Promise<NightTest> {
+/** A database, a namespace and both queues' workers in this process, which has `variables` in its environment. */
+export async function startNightTest(variables: NodeJS.ProcessEnv = {}): Promise<NightTest> {
   const [database, temporal] = await Promise.all([createTestDatabase(), createTestTemporal()]);
   const native = await NativeConnection.connect({ address: temporal.address });
+  const environment = readEnvironment({
+    DATABASE_URL: database.url,
+    NIGHTJAR_SHUTDOWN_GRACE: '100ms',
+    ...variables,
+  });
   const workers: Workers = await createWorkers({
     connection: native,
     namespace: temporal.namespace,
-    environment: readEnvironment({ DATABASE_URL: database.url, NIGHTJAR_SHUTDOWN_GRACE: '100ms' }),
-    dependencies: dependencies(database),
+    environment,
+    dependencies: { ...dependencies(database), channels: createAlertChannels(environment) },
   });
   const running = workers.run();
   return {

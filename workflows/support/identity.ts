@@ -13,6 +13,11 @@ export function nominalTime(): string {
   return (typedSearchAttributes.get(scheduledStart) ?? startTime).toISOString();
 }
 
+/** Whether a schedule started this workflow; else a person or a program did. */
+export function isScheduled(): boolean {
+  return workflowInfo().typedSearchAttributes.get(scheduledStart) !== undefined;
+}
+
 /** What the ledger knows a workflow by. The original run id survives a reset; the current one does not. */
 export function whoAmI(): { workflowId: string; executionId: string } {
   const { workflowId, originalExecutionRunId } = workflowInfo();
