@@ -31,6 +31,12 @@ const production: Settings = {
     freshnessSeverity: 'error',
   },
   publishing: { keepVersions: 3 },
+  retention: {
+    // A dozen rows a night: a year and a bit, for a comparison with the same season.
+    experimentNights: 400,
+    // A row for each user and twin: half a gigabyte a week at 160,000 users.
+    userMetricsNights: 7,
+  },
 };
 
 /** For small and historical data: what `npm run nightly` uses. */

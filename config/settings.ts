@@ -82,6 +82,16 @@ export const settingsSchema = z.strictObject({
     /** Model versions kept for a rollback, the published one included. */
     keepVersions: z.int().min(1).max(20),
   }),
+  /** How long what every night appends is kept, in nights: runs of the ledger, however they ended. */
+  retention: z
+    .strictObject({
+      /** Evaluations, comparisons, A/B tests and grid searches; those of kept versions stay in any case. */
+      experimentNights: z.int().min(1).max(100_000),
+      /** Metrics of each user of each twin; those of kept versions stay in any case. */
+      userMetricsNights: z.int().min(1).max(1_000),
+    })
+    // A night that an earlier release has begun has none with its settings.
+    .default(() => profiles.production.retention),
 });
 
 export type Settings = z.infer<typeof settingsSchema>;

@@ -3,10 +3,13 @@
 import { UsageError, resolveSettings } from '../config/settings.ts';
 import { digestRun } from '../database/digest.ts';
 import { connect } from '../database/connect.ts';
-import { keptVersions, lastRuns, liveRun } from '../database/readers.ts';
+import { lastRuns, liveRun } from '../database/readers.ts';
 import { type NightlyResult, TASK_QUEUES } from '../workflows/contracts.ts';
 import type { checkSource } from '../workflows/index.ts';
+import { blockCommand, blockedCommand, unblockCommand } from './pipeline/block-list.ts';
 import { gridSearchCommand } from './pipeline/grid-search.ts';
+import { rollbackCommand } from './pipeline/rollback.ts';
+import { versionsCommand } from './pipeline/versions.ts';
 import { withCandidate } from './support/candidate.ts';
 import { createCommand, integer, options, run } from './support/cli.ts';
 import { connectServers } from './support/connect-servers.ts';
@@ -74,31 +77,6 @@ const status = createCommand('status', 'Show the last runs.', ['npm run pipeline
             metric(row.precision_at_10),
             row.duration_seconds?.toFixed(1),
             row.reason ?? `live as ${row.workflow_id}`,
-          ]),
-        ),
-      );
-    }),
-  );
-
-const versions = createCommand('versions', 'Show the model versions that are kept, and which one serves.', [
-  'npm run pipeline -- versions',
-])
-  .addOption(options.json())
-  .action(({ json }: { json?: boolean }) =>
-    withDatabase(async ({ db }) => {
-      const kept = await keptVersions(db);
-      if (json === true) return print(kept);
-      console.log(
-        table(
-          ['', 'version', 'run', 'configuration', 'RMSE', 'P@10', 'published'],
-          kept.map((row) => [
-            row.served ? '→' : '',
-            row.model_version,
-            row.run,
-            row.configuration,
-            metric(row.rmse),
-            metric(row.precision_at_10),
-            row.published_at?.toISOString(),
           ]),
         ),
       );
@@ -203,6 +181,10 @@ await run(
     .addCommand(check)
     .addCommand(cancel)
     .addCommand(status)
-    .addCommand(versions)
+    .addCommand(versionsCommand)
+    .addCommand(rollbackCommand)
+    .addCommand(blockCommand)
+    .addCommand(unblockCommand)
+    .addCommand(blockedCommand)
     .addCommand(digest),
 );

@@ -3,6 +3,7 @@
 import type { GridSearchInput } from '../config/grid-search.ts';
 import type { ModelConfiguration } from '../config/settings.ts';
 import type { RunOutcome } from '../activities/monitoring/outcome.ts';
+import type { RestoredVersion } from '../activities/publishing/index.ts';
 import type { GridSearchOutcome } from '../activities/training/index.ts';
 
 /**
@@ -45,6 +46,20 @@ export interface GridSearchRequest extends GridSearchInput {
 
 /** The best point, and how many there were; every point stands in `experiments.grid_search_results`. */
 export type GridSearchResult = GridSearchOutcome;
+
+/** Back to a kept version. */
+export interface RollbackRequest {
+  /** Its run or its name; the one that was served before where it is left out. */
+  to?: string;
+  /** Why, and who says so: kept with the decision. */
+  reason: string;
+  actor: string;
+  /** As in `NightlyRequest`. */
+  database?: string;
+}
+
+/** What readers see after a rollback, and what they saw before. */
+export type RollbackResult = RestoredVersion;
 
 export type StageState = 'running' | 'done' | 'failed';
 

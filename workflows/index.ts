@@ -6,3 +6,4 @@ export { gridSearch } from './grid-search.ts';
 export { nightlyPipeline } from './nightly-pipeline.ts';
 export { publishRecommendations } from './publish-recommendations.ts';
 export { refreshFeatures } from './refresh-features.ts';
+export { rollbackModel } from './rollback-model.ts';

@@ -76,7 +76,12 @@ export const { computeTrending, computeMovieStats, retireVersions } = proxyActiv
   summary: 'serving tables',
 });
 
-export const { publishVersion } = proxyActivities<PublishingActivities>({
+export const { publishVersion, restoreVersion } = proxyActivities<PublishingActivities>({
   ...quickSql,
   summary: 'move the pointer',
+});
+
+export const { verifyVersion } = proxyActivities<PublishingActivities>({
+  ...longSql,
+  summary: 'look whether a version is whole',
 });

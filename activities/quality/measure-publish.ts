@@ -1,10 +1,11 @@
 import { type RawBuilder, sql } from 'kysely';
+import { blockedAt } from '../../database/block-list.ts';
 import type { Db } from '../../database/connect.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, type Observation, SAMPLE_ROWS } from './check.ts';
 
 /** The lists that are about to be shown, against the snapshot that they were made from. */
-export async function measurePublish(db: Db, { run, settings }: Run): Promise<Measurements> {
+export async function measurePublish(db: Db, { run, settings, startedAt }: Run): Promise<Measurements> {
   const at = sql.lit(run);
   const { perUser, excludeRated, minimumRatings } = settings.recommendations;
   const present = await sql<{ lists: number; similar: number; trending: number }>`
@@ -13,7 +14,8 @@ export async function measurePublish(db: Db, { run, settings }: Run): Promise<Me
            (select count(*) from store.trending where run = ${at}) as trending`.execute(db);
   const [{ lists, similar, trending }] = present.rows;
   const listable = sql`(
-    select movie_id from silver.ratings where run = ${at} group by movie_id having count(*) >= ${sql.lit(minimumRatings)}
+    select movie_id from silver.ratings where run = ${at} and movie_id not in ${blockedAt(startedAt)}
+    group by movie_id having count(*) >= ${sql.lit(minimumRatings)}
   )`;
   const lengths = sql`
     with listable as ${listable},

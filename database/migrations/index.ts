@@ -7,6 +7,7 @@ import * as pipeline from './0003-pipeline.ts';
 import * as serving from './0004-serving.ts';
 import * as gridSearch from './0005-grid-search.ts';
 import * as engine from './0006-engine.ts';
+import * as rollback from './0009-rollback.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-lake': lake,
@@ -15,4 +16,5 @@ export const migrations: Record<string, Migration> = {
   '0004-serving': serving,
   '0005-grid-search': gridSearch,
   '0006-engine': engine,
+  '0009-rollback': rollback,
 };
