@@ -7,7 +7,9 @@ import { lastRuns, liveRun } from '../database/readers.ts';
 import { type NightlyResult, TASK_QUEUES } from '../workflows/contracts.ts';
 import type { checkSource } from '../workflows/index.ts';
 import { blockCommand, blockedCommand, unblockCommand } from './pipeline/block-list.ts';
+import { compareCommand } from './pipeline/compare.ts';
 import { gridSearchCommand } from './pipeline/grid-search.ts';
+import { planCommand } from './pipeline/plan.ts';
 import { rollbackCommand } from './pipeline/rollback.ts';
 import { versionsCommand } from './pipeline/versions.ts';
 import { withCandidate } from './support/candidate.ts';
@@ -178,9 +180,11 @@ await run(
   createCommand('pipeline', 'Ad-hoc workflows, and what the pipeline knows about its runs.')
     .addCommand(nightly)
     .addCommand(gridSearchCommand)
+    .addCommand(planCommand)
     .addCommand(check)
     .addCommand(cancel)
     .addCommand(status)
+    .addCommand(compareCommand)
     .addCommand(versionsCommand)
     .addCommand(rollbackCommand)
     .addCommand(blockCommand)

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { outcomeOf, startNight } from '../scripts/support/start-night.ts';
 import type { RollbackResult } from '../workflows/contracts.ts';
+import { searchAttributes } from '../workflows/search-attributes.ts';
 import { startScript } from './support/scripts.ts';
 import { fillSource } from './support/source.ts';
 import { SMALL } from './support/stages.ts';
@@ -55,11 +56,9 @@ test('a rollback by command: what was served before is served, and versions says
   expect(versions.map((one) => one.served_since !== null)).toEqual([false, true]);
   expect(versions.every(({ rmse }) => rmse > 0)).toBe(true);
 
-  const { executions } = {
-    executions: night.client.workflow.list({ query: `WorkflowType = 'rollbackModel'` }),
-  };
-  for await (const { searchAttributes } of executions)
-    expect(searchAttributes.NightjarModelVersion).toEqual([moved.model_version]);
+  const listed = night.client.workflow.list({ query: `WorkflowType = 'rollbackModel'` });
+  for await (const { typedSearchAttributes } of listed)
+    expect(typedSearchAttributes.get(searchAttributes.modelVersion)).toBe(moved.model_version);
 
   const again = await pipeline('rollback', '--to', '1', '--reason', 'once more');
   expect(again.code).toBe(0);

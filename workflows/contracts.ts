@@ -2,6 +2,7 @@
 
 import type { GridSearchInput } from '../config/grid-search.ts';
 import type { ModelConfiguration } from '../config/settings.ts';
+import type { NightPlan } from '../activities/monitoring/index.ts';
 import type { RunOutcome } from '../activities/monitoring/outcome.ts';
 import type { RestoredVersion } from '../activities/publishing/index.ts';
 import type { GridSearchOutcome } from '../activities/training/index.ts';
@@ -25,6 +26,9 @@ export interface NightlyRequest {
 
 /** The outcome that the run log keeps: what a night found, decided and published. */
 export type NightlyResult = RunOutcome;
+
+/** What a night that started now would do. */
+export type { NightPlan };
 
 /** A child of the night works for a run that the parent has begun. */
 export interface RunRequest {

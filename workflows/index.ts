@@ -4,6 +4,7 @@ export { abTest } from './ab-test.ts';
 export { checkSource } from './check-source.ts';
 export { gridSearch } from './grid-search.ts';
 export { nightlyPipeline } from './nightly-pipeline.ts';
+export { planNight } from './plan-night.ts';
 export { publishRecommendations } from './publish-recommendations.ts';
 export { refreshFeatures } from './refresh-features.ts';
 export { rollbackModel } from './rollback-model.ts';

@@ -15,6 +15,11 @@ export const { beginRun } = proxyActivities<MonitoringActivities>({
   summary: 'enter the run in the ledger',
 });
 
+export const { planNight } = proxyActivities<MonitoringActivities>({
+  ...longSql,
+  summary: 'what a night would do',
+});
+
 export const { finishRun, failRun } = proxyActivities<MonitoringActivities>({
   ...quickSql,
   summary: 'write the run log',

@@ -6,17 +6,25 @@ import { closeRun } from './close-run.ts';
 import { dropLeftovers } from '../publishing/leftovers.ts';
 import { readSelection } from '../selection/result.ts';
 import type { RunFailure, RunOutcome } from './outcome.ts';
+import { type NightPlan, type PlanNightInput, planNight } from './plan-night.ts';
+import { withHeartbeat } from '../support/with-heartbeat.ts';
 
 export type { BegunRun } from './begin-run.ts';
+export type { NightPlan } from './plan-night.ts';
 export type { RunFailure, RunOutcome } from './outcome.ts';
 
 export type MonitoringActivities = ReturnType<typeof createMonitoringActivities>;
 
 /** The run ledger, the run log and alerts. */
-export function createMonitoringActivities({ connection, codeVersion }: ActivityDependencies) {
+export function createMonitoringActivities(dependencies: ActivityDependencies) {
+  const { connection, codeVersion } = dependencies;
   return {
     /** Enters a run in the ledger, or finds the one that the as-of has. */
     beginRun: (input: BeginRunInput): Promise<BegunRun> => beginRun(connection, temporal, codeVersion, input),
+
+    /** Looks what a night that started now would do. */
+    planNight: (input: PlanNightInput): Promise<NightPlan> =>
+      withHeartbeat(({ signal }) => planNight(dependencies, input, signal)),
 
     /** Ends a night that came to its end: published, or blocked by its own decision. */
     async finishRun({ run }: RunReference): Promise<RunOutcome> {
