@@ -24,7 +24,8 @@ export async function wouldForget(
     .selectFrom('serving.versions as v')
     .leftJoin('serving.pointer as p', 'p.model_run', 'v.run')
     .where('v.retired_at', 'is', null)
-    .orderBy(publishes ? sql`false` : sql`p.model_run is null`)
+    // Tonight's own takes the place of what is pointed to where it publishes.
+    .$if(!publishes, (query) => query.orderBy(sql`p.model_run is null`))
     .orderBy('v.served_at', 'desc')
     .select('v.run')
     .execute();
