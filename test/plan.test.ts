@@ -50,7 +50,9 @@ async function digestEverything(): Promise<Record<string, string>> {
     where c.relkind in ('r', 'p', 'S') and n.nspname !~ '^(pg_|information_schema)' order by 1`);
   const digests: Record<string, string> = {};
   for (const { name } of tables) {
-    const { rows } = await pool.query<{ row: string }>(`select row(t.*)::text as row from ${name} t order by 1`);
+    const { rows } = await pool.query<{ row: string }>(
+      `select row(t.*)::text as row from ${name} t order by 1`,
+    );
     digests[name] = createHash('sha256').update(JSON.stringify(rows)).digest('hex');
   }
   return digests;

@@ -55,6 +55,8 @@ export type GridSearchResult = GridSearchOutcome;
 export interface RollbackRequest {
   /** Its run or its name; the one that was served before where it is left out. */
   to?: string;
+  /** The run whose version was served when it was asked for; by default when it is looked at. Refused where it changes. */
+  from?: number;
   /** Why, and who says so: kept with the decision. */
   reason: string;
   actor: string;

@@ -9,7 +9,7 @@ import { assertAttached } from './verify-version.ts';
 export interface RestoreVersionInput {
   /** The verified version. */
   run: number;
-  /** What was served when it was verified. */
+  /** What was served when it was asked for. */
   served: number;
   reason: string;
   actor: string;

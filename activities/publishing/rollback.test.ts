@@ -268,6 +268,14 @@ describe('after three nights, the last of which promoted another configuration',
     await rollBack(String(second));
   });
 
+  test('what was served when it was asked for is no longer: refused', async () => {
+    const before = await standing();
+    const { run, served } = await stages.verifyVersion({ to: String(first), from: third });
+    const input = { run, served, reason: 'r', actor: 'a', workflowId: 'w', executionId: 'late' };
+    await expect(stages.restoreVersion(input)).rejects.toMatchObject({ type: 'RollbackRefused' });
+    expect(await standing()).toEqual(before);
+  });
+
   test('a night that was decided against another champion is not published over a rollback', async () => {
     const { champion } = await standing();
     const other = champion === configurationKey(als(3)) ? 4 : 3;

@@ -12,6 +12,8 @@ import { MODEL_TABLES } from './store-tables.ts';
 export interface VerifyVersionInput {
   /** Run or name of a kept version; the one that was served before where it is left out. */
   to?: string;
+  /** As in `RollbackRequest`. */
+  from?: number;
   /** As in `NightlyRequest`. */
   database?: string;
 }
@@ -20,7 +22,7 @@ export interface VerifiedVersion {
   run: number;
   asOf: string;
   modelVersion: string;
-  /** The run whose version readers saw when it was verified. */
+  /** The run whose version readers saw when it was asked for. */
   served: number;
   rows: number;
   note: string;
@@ -33,7 +35,7 @@ export interface VerifiedVersion {
  */
 export async function verifyVersion(
   connection: Connection,
-  { to, database }: VerifyVersionInput,
+  { to, from, database }: VerifyVersionInput,
   signal: AbortSignal,
 ): Promise<VerifiedVersion> {
   const { db } = connection;
@@ -41,7 +43,7 @@ export async function verifyVersion(
   const found = await findTarget(db, to);
   if ('refusal' in found) throw terminalFailure('InvalidRequest', found.refusal);
   const { target, served } = found;
-  const verified = { run: target.run, modelVersion: target.model_version, served: served.run };
+  const verified = { run: target.run, modelVersion: target.model_version, served: from ?? served.run };
   const asOf = await asOfOf(db, target.run);
   // Readers see it: there is nothing to move, and nothing to find out.
   if (target.served) return { ...verified, asOf, rows: 0, note: 'it is what is served' };

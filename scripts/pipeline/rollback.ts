@@ -67,11 +67,11 @@ export const rollbackCommand = createCommand(
     const { servers, temporal } = await connectServers();
     try {
       const database = await readDatabaseId(servers.databaseUrl);
-      const { target, live } = await look(servers.databaseUrl, to);
+      const { target, served, live } = await look(servers.databaseUrl, to);
       const handle = await temporal.client.workflow.start<typeof rollbackModel>('rollbackModel', {
         workflowId: `rollback-${new Date().toISOString()}`,
         taskQueue: TASK_QUEUES.pipeline,
-        args: [{ to: String(target.run), reason, actor, database }],
+        args: [{ to: String(target.run), from: served.run, reason, actor, database }],
         workflowExecutionTimeout: ROLLBACK_EXECUTION_TIMEOUT,
         staticSummary: `rollback to ${target.model_version}`,
         staticDetails: `${reason} (${actor})`,

@@ -12,7 +12,13 @@ import { connectTemporal } from '../../temporal/connect.ts';
 import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
 import { createWorkers } from '../../worker/create-workers.ts';
 import { type NightlyRequest, type NightlyResult, TASK_QUEUES } from '../../workflows/contracts.ts';
-import type { checkSource, gridSearch, nightlyPipeline } from '../../workflows/index.ts';
+import type {
+  checkSource,
+  gridSearch,
+  nightlyPipeline,
+  planNight,
+  rollbackModel,
+} from '../../workflows/index.ts';
 import { dependencies } from '../support/runs.ts';
 import { fillSource } from '../support/source.ts';
 import { SMALL } from '../support/stages.ts';
@@ -92,6 +98,23 @@ async function runCases(client: Client, ended: Ended): Promise<void> {
   });
   await search.result();
   await ended('searched', search);
+
+  const plan = await client.workflow.start<typeof planNight>('planNight', {
+    workflowId: 'plan',
+    taskQueue: TASK_QUEUES.pipeline,
+    args: [request(7)],
+  });
+  await plan.result();
+  await ended('planned', plan);
+
+  const rollback = await client.workflow.start<typeof rollbackModel>('rollbackModel', {
+    workflowId: 'rollback',
+    taskQueue: TASK_QUEUES.pipeline,
+    args: [{ reason: 'recorded', actor: 'recorder' }],
+  });
+  const { changed } = await rollback.result();
+  if (!changed) throw new Error('case rolled-back was to move to the version before');
+  await ended('rolled-back', rollback);
 }
 
 /** Cancels one night in its A/B test, and has the twin that is being trained wait for it. */
