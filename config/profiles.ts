@@ -44,6 +44,10 @@ const production: Settings = {
     // Enough to look into a week that went wrong.
     sampleNights: 7,
     alertDays: 365,
+    // A dozen rows a night: a year and a bit, for a comparison with the same season.
+    experimentNights: 400,
+    // A row for each user and twin: half a gigabyte a week at 160,000 users.
+    userMetricsNights: 7,
   },
   publishing: { keepVersions: 3 },
 };

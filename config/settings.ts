@@ -99,6 +99,10 @@ export const settingsSchema = z.strictObject({
     sampleNights: z.int().min(1),
     /** Days that an alert and its deliveries are kept. */
     alertDays: z.int().min(1),
+    /** Nights whose evaluations, comparisons, A/B tests and grid searches are kept; those of kept versions stay. */
+    experimentNights: z.int().min(1).max(100_000),
+    /** Nights whose metrics of each user are kept; those of kept versions stay. */
+    userMetricsNights: z.int().min(1).max(1_000),
   }),
   publishing: z.strictObject({
     /** Model versions kept for a rollback, the published one included. */
@@ -146,9 +150,17 @@ export function readSettings(profile: string, stored: unknown): Settings {
   const filled = Object.entries(stored as Record<string, unknown>).map(([section, values]) =>
     Array.isArray(values) || typeof values !== 'object'
       ? [section, values]
-      : [section, { ...(defaults[section] as object | undefined), ...values }],
+      : [section, overlay(defaults[section] as object, values as object)],
   );
   return settingsSchema.parse({ ...defaults, ...Object.fromEntries(filled) });
+}
+
+/** What is stored over the defaults; what there is no setting for any more is left out. */
+function overlay(defaults: object, stored: object): object {
+  return {
+    ...defaults,
+    ...Object.fromEntries(Object.entries(stored).filter(([key]) => Object.hasOwn(defaults, key))),
+  };
 }
 
 /** A challenger must have the metric that decides. */

@@ -55,8 +55,9 @@ export const DIGESTED_TABLES: readonly DigestedTable[] = [
   {
     table: 'serving.versions',
     key: 'run',
-    without: ['model_version', 'generated_at', 'published_at', 'retired_at'],
+    without: ['model_version', 'generated_at', 'published_at', 'retired_at', 'served_at'],
   },
+  { table: 'serving.version_rows', key: 'run' },
   {
     table: 'quality.check_results',
     key: 'run',

@@ -57,10 +57,12 @@ export async function recommendationsFromFactors(
       from models.user_factors uf
       cross join models.item_factors i
       join serving.movie_stats s on s.movie_id = i.movie_id
-      where uf.user_id = ${user} and s.total_ratings >= (select (settings ->> 'minimumRatings')::integer from version)
+      where uf.user_id = ${user}
+        and not exists (select from serving.blocked_items b where b.movie_id = i.movie_id and b.lifted_at is null)
+        and s.total_ratings >= (select (settings ->> 'minimumRatings')::integer from version)
         and not ((select (settings ->> 'excludeRated')::boolean from version)
           and exists (select from silver.ratings r
-            where r.run = (select run from version) and r.user_id = ${user} and r.movie_id = i.movie_id))
+            where r.run = (select data_run from serving.pointer) and r.user_id = ${user} and r.movie_id = i.movie_id))
     )
     select row_number() over (order by score desc, s.movie_id)::integer as rank, s.movie_id, m.title, m.genres,
            round(score::numeric, 4)::float8 as predicted_score, version.model_version, version.provenance
@@ -87,24 +89,28 @@ export function trendingNow(db: Db, limit: number) {
   return db.selectFrom('recommendations.trending').selectAll().orderBy('rank').limit(limit).execute();
 }
 
-/** The kept versions, newest first, with their twins' metrics and which one readers see. */
+/** The kept versions, newest first, with their twins' metrics, which one readers see and which configuration is champion. */
 export function keptVersions(db: Db) {
   return db
     .selectFrom('serving.versions as v')
     .innerJoin('models.metadata as m', 'm.run', 'v.run')
+    .innerJoin('pipeline.runs as r', 'r.run', 'v.run')
     .innerJoin('serving.pointer as p', (join) => join.onTrue())
+    .leftJoin('models.champions as c', (join) =>
+      join.onRef('c.configuration', '=', 'm.configuration').on('c.retired_at', 'is', null),
+    )
     .where('v.retired_at', 'is', null)
     .orderBy('v.published_at', 'desc')
+    .select(['v.run', 'v.model_version', 'r.as_of', 'v.published_at', 'v.served_at'])
+    .select(['m.configuration', 'm.training_size', 'm.rmse', 'm.mae', 'm.precision_at_10', 'm.recall_at_10'])
+    .select(['m.ndcg_at_10', 'm.map_at_10', 'm.coverage', 'm.status'])
     .select([
-      'v.run',
-      'v.model_version',
-      'v.published_at',
-      'm.configuration',
-      'm.rmse',
-      'm.precision_at_10',
-      'm.status',
+      sql<boolean>`v.run = p.model_run`.as('served'),
+      // Of the version that is served: since when readers see it.
+      sql<Date | null>`case when v.run = p.model_run then p.changed_at end`.as('served_since'),
+      sql<boolean>`c.champion_id is not null`.as('champion'),
+      sql<Date | null>`c.since`.as('champion_since'),
     ])
-    .select(sql<boolean>`v.run = p.model_run`.as('served'))
     .execute();
 }
 

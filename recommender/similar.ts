@@ -10,6 +10,8 @@ export interface SimilarOptions {
   ratings: RatingMatrix;
   /** Least number of ratings for an item to stand in another's list; every item has a list of its own. */
   minimumRatings: number;
+  /** Ids of items that may stand in none. */
+  excluded?: ReadonlySet<number>;
   threads: number;
   signal?: AbortSignal;
 }
@@ -19,7 +21,7 @@ export interface SimilarOptions {
  * id; an item whose factors are all zero is similar to none.
  */
 export function similarItems(model: Model, options: SimilarOptions): Promise<RankedLists> {
-  const { n, ratings, minimumRatings, threads, signal } = options;
+  const { n, ratings, threads, signal } = options;
   const { configuration, itemFactors, itemIds, rank } = model;
   return rankItems({
     workspace: ratings.workspace,
@@ -28,7 +30,7 @@ export function similarItems(model: Model, options: SimilarOptions): Promise<Ran
     rank,
     dimensions: configuration.family === 'popular' ? rank : configuration.rank,
     rows: Uint32Array.from(itemIds.keys()),
-    candidates: listableItems(ratings, { minimumRatings }),
+    candidates: listableItems(ratings, options),
     n,
     leaveOut: null,
     cosine: true,

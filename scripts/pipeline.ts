@@ -3,12 +3,17 @@
 import { UsageError, resolveSettings } from '../config/settings.ts';
 import { digestRun } from '../database/digest.ts';
 import { connect } from '../database/connect.ts';
-import { keptVersions, lastRuns, liveRun, undeliveredAlerts } from '../database/readers.ts';
+import { lastRuns, liveRun, undeliveredAlerts } from '../database/readers.ts';
 import type { NightlyResult } from '../workflows/contracts.ts';
 import { alertTestCommand, alertsCommand } from './pipeline/alerts.ts';
 import { checkCommand } from './pipeline/check.ts';
 import { approve, reject } from './pipeline/decide.ts';
+import { blockCommand, blockedCommand, unblockCommand } from './pipeline/block-list.ts';
+import { compareCommand } from './pipeline/compare.ts';
 import { gridSearchCommand } from './pipeline/grid-search.ts';
+import { planCommand } from './pipeline/plan.ts';
+import { rollbackCommand } from './pipeline/rollback.ts';
+import { versionsCommand } from './pipeline/versions.ts';
 import { withCandidate } from './support/candidate.ts';
 import { createCommand, integer, options, run } from './support/cli.ts';
 import { connectServers } from './support/connect-servers.ts';
@@ -85,31 +90,6 @@ const status = createCommand('status', 'Show the last runs.', ['npm run pipeline
     }),
   );
 
-const versions = createCommand('versions', 'Show the model versions that are kept, and which one serves.', [
-  'npm run pipeline -- versions',
-])
-  .addOption(options.json())
-  .action(({ json }: { json?: boolean }) =>
-    withDatabase(async ({ db }) => {
-      const kept = await keptVersions(db);
-      if (json === true) return print(kept);
-      console.log(
-        table(
-          ['', 'version', 'run', 'configuration', 'RMSE', 'P@10', 'published'],
-          kept.map((row) => [
-            row.served ? '→' : '',
-            row.model_version,
-            row.run,
-            row.configuration,
-            metric(row.rmse),
-            metric(row.precision_at_10),
-            row.published_at?.toISOString(),
-          ]),
-        ),
-      );
-    }),
-  );
-
 const digest = createCommand(
   'digest',
   'Digests of every output table of a run, free of clocks and ids: equal runs have equal digests.',
@@ -169,13 +149,19 @@ await run(
   createCommand('pipeline', 'Ad-hoc workflows, and what the pipeline knows about its runs.')
     .addCommand(nightly)
     .addCommand(gridSearchCommand)
+    .addCommand(planCommand)
     .addCommand(checkCommand)
     .addCommand(cancel)
     .addCommand(approve)
     .addCommand(reject)
     .addCommand(status)
-    .addCommand(versions)
     .addCommand(alertsCommand)
     .addCommand(alertTestCommand)
+    .addCommand(compareCommand)
+    .addCommand(versionsCommand)
+    .addCommand(rollbackCommand)
+    .addCommand(blockCommand)
+    .addCommand(unblockCommand)
+    .addCommand(blockedCommand)
     .addCommand(digest),
 );

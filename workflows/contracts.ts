@@ -3,8 +3,9 @@
 import type { GridSearchInput } from '../config/grid-search.ts';
 import type { WatchdogRequest } from '../config/schedules.ts';
 import type { ModelConfiguration } from '../config/settings.ts';
-import type { DeliveryOutcome } from '../activities/monitoring/index.ts';
+import type { DeliveryOutcome, NightPlan } from '../activities/monitoring/index.ts';
 import type { RunOutcome } from '../activities/monitoring/outcome.ts';
+import type { RestoredVersion } from '../activities/publishing/index.ts';
 import type { GridSearchOutcome } from '../activities/training/index.ts';
 
 /**
@@ -26,6 +27,9 @@ export interface NightlyRequest {
 
 /** The outcome that the run log keeps: what a night found, decided and published. */
 export type NightlyResult = RunOutcome;
+
+/** What a night that started now would do. */
+export type { NightPlan };
 
 /** A child of the night works for a run that the parent has begun. */
 export interface RunRequest {
@@ -53,6 +57,19 @@ export interface TestAlertRequest {
   database?: string;
 }
 
+/** Back to a kept version. */
+export interface RollbackRequest {
+  /** Its run or its name; the one that was served before where it is left out. */
+  to?: string;
+  /** The run whose version was served when it was asked for; by default when it is looked at. Refused where it changes. */
+  from?: number;
+  /** Why, and who says so: kept with the decision. */
+  reason: string;
+  actor: string;
+  /** As in `NightlyRequest`. */
+  database?: string;
+}
+
 /** What became of each alert on each channel; `pipeline.alert_deliveries` has it too. */
 export interface DeliveryReport {
   deliveries: DeliveryOutcome[];
@@ -66,6 +83,9 @@ export interface WatchdogReport {
   missedNights: number;
   revivedDeliveries: number;
 }
+
+/** What readers see after a rollback, and what they saw before. */
+export type RollbackResult = RestoredVersion;
 
 export type StageState = 'running' | 'done' | 'failed';
 

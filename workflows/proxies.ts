@@ -15,6 +15,11 @@ export const { beginRun } = proxyActivities<MonitoringActivities>({
   summary: 'enter the run in the ledger',
 });
 
+export const { planNight } = proxyActivities<MonitoringActivities>({
+  ...longSql,
+  summary: 'what a night would do',
+});
+
 export const { finishRun, failRun } = proxyActivities<MonitoringActivities>({
   ...quickSql,
   summary: 'write the run log',
@@ -94,7 +99,12 @@ export const { computeTrending, computeMovieStats, retireVersions } = proxyActiv
   summary: 'serving tables',
 });
 
-export const { publishVersion } = proxyActivities<PublishingActivities>({
+export const { publishVersion, restoreVersion } = proxyActivities<PublishingActivities>({
   ...quickSql,
   summary: 'move the pointer',
+});
+
+export const { verifyVersion } = proxyActivities<PublishingActivities>({
+  ...longSql,
+  summary: 'look whether a version is whole',
 });

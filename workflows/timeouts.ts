@@ -100,3 +100,6 @@ export const NIGHT_EXECUTION_TIMEOUT = '22h';
 
 /** 64 points, the most there may be, one after another and each as long as one attempt may take: 11 h; twice that. */
 export const GRID_SEARCH_EXECUTION_TIMEOUT = '22h';
+
+/** Two activities of a second or so; with every attempt of both to its timeout, 40 minutes. */
+export const ROLLBACK_EXECUTION_TIMEOUT = '1h';

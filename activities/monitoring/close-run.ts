@@ -72,6 +72,7 @@ async function writeRunLog(
     .selectFrom('models.promotions')
     .select(['decision', 'from_configuration'])
     .where('run', '=', run)
+    .where('decision', '<>', 'rollback')
     .executeTakeFirst();
   const served = await db
     .selectFrom('serving.versions')

@@ -22,12 +22,16 @@ import { type Refusal, reportRefusal } from './refusal.ts';
 
 export type { BegunRun } from './begin-run.ts';
 export type { Delivery, DeliveryOutcome } from './deliveries.ts';
+import { type NightPlan, type PlanNightInput, planNight } from './plan-night.ts';
+import { withHeartbeat } from '../support/with-heartbeat.ts';
+export type { NightPlan } from './plan-night.ts';
 export type { RunFailure, RunOutcome } from './outcome.ts';
 
 export type MonitoringActivities = ReturnType<typeof createMonitoringActivities>;
 
 /** The run ledger, the run log, alerts and what the watchdog looks at. */
-export function createMonitoringActivities({ connection, codeVersion, channels }: ActivityDependencies) {
+export function createMonitoringActivities(dependencies: ActivityDependencies) {
+  const { connection, codeVersion, channels } = dependencies;
   return {
     /** Enters a run in the ledger, or finds the one that the as-of has. */
     beginRun: (input: BeginRunInput): Promise<BegunRun> =>
@@ -35,6 +39,10 @@ export function createMonitoringActivities({ connection, codeVersion, channels }
 
     /** Raises the alert of a night that has no row in the ledger. */
     reportRefusal: (input: Refusal) => reportRefusal(connection, input),
+
+    /** Looks what a night that started now would do. */
+    planNight: (input: PlanNightInput): Promise<NightPlan> =>
+      withHeartbeat(({ signal }) => planNight(dependencies, input, signal)),
 
     /** Ends a night that came to its end: published, or blocked by its own decision. */
     async finishRun({ run }: RunReference): Promise<RunOutcome> {

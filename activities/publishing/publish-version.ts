@@ -1,12 +1,13 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
-import { attachedRuns } from '../../database/versions.ts';
+import { attachedRuns, partitionName } from '../../database/versions.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
+import { servingChampion } from '../selection/champion.ts';
 import { recordDecision } from '../selection/record-decision.ts';
 import { type SelectionResult, readSelection } from '../selection/result.ts';
-import { STORE_TABLES } from './store-tables.ts';
+import { MODEL_TABLES, STORE_TABLES } from './store-tables.ts';
 
 export interface PublishResult extends StageResult {
   modelVersion: string;
@@ -28,7 +29,9 @@ export function publishVersion(
     const context = await loadRun(connection.db, run);
     const selection = await readSelection(connection.db, run);
     return attempt.finish(async ({ db }) => {
-      // Publishers queue here; readers read on.
+      await assertComplete(db, run);
+      const counted = await countRows(db, run);
+      // Publishers queue here, and rollbacks; readers read on.
       await sql`lock table serving.pointer in share row exclusive mode`.execute(db);
       const previous = await db
         .selectFrom('serving.pointer as p')
@@ -41,8 +44,8 @@ export function publishVersion(
           `run ${run}, publish: as-of ${context.asOf.toISOString()} is older than the published ${previous.as_of.toISOString()}; what is served stays`,
         );
       }
-      await assertComplete(db, run);
       await movePointer(db, context, selection);
+      await db.insertInto('serving.version_rows').values(counted).execute();
       await moveChampion(db, run, selection);
       await recordDecision(db, run, selection);
       return {
@@ -68,6 +71,17 @@ async function assertComplete(db: Db, run: number): Promise<void> {
   }
 }
 
+/** What a rollback will hold the version's tables against. */
+async function countRows(db: Db, run: number) {
+  const counted: { run: number; table_name: string; rows: number }[] = [];
+  for (const table of MODEL_TABLES) {
+    const { rows } = await sql<{ rows: number }>`
+      select count(*) as rows from ${sql.table(partitionName(table, run))}`.execute(db);
+    counted.push({ run, table_name: table, rows: rows[0].rows });
+  }
+  return counted;
+}
+
 async function movePointer(db: Db, { run, asOf, startedAt }: Run, selection: SelectionResult): Promise<void> {
   await db
     .insertInto('serving.versions')
@@ -77,6 +91,7 @@ async function movePointer(db: Db, { run, asOf, startedAt }: Run, selection: Sel
       provenance: selection.parameters.family,
       generated_at: startedAt,
       published_at: sql`clock_timestamp()`,
+      served_at: sql`clock_timestamp()`,
     })
     .execute();
   const target = { model_run: run, data_run: run, as_of: asOf, changed_at: sql<Date>`clock_timestamp()` };
@@ -88,20 +103,21 @@ async function movePointer(db: Db, { run, asOf, startedAt }: Run, selection: Sel
 }
 
 async function moveChampion(db: Db, run: number, selection: SelectionResult): Promise<void> {
+  const { configuration, from } = selection;
+  const champion = (await servingChampion(db))?.configuration ?? null;
+  // A rollback may have changed it since: a refresh would show one configuration and have another as champion.
+  if (champion !== from) {
+    throw terminalFailure(
+      'PublishRefused',
+      `run ${run}, publish: the champion is ${champion ?? 'none'}, but the decision was made against ${from ?? 'none'}; start a new run`,
+    );
+  }
   if (selection.decision === 'first' || selection.decision === 'promotion') {
-    const { configuration, from } = selection;
-    const retired = await db
+    await db
       .updateTable('models.champions')
       .set({ retired_at: sql`clock_timestamp()` })
       .where('retired_at', 'is', null)
-      .returning('configuration')
       .execute();
-    if ((retired[0]?.configuration ?? null) !== from) {
-      throw terminalFailure(
-        'PublishRefused',
-        `run ${run}, publish: the champion is ${retired[0]?.configuration ?? 'none'}, but the decision was made against ${from ?? 'none'}; start a new run`,
-      );
-    }
     await db
       .insertInto('models.champions')
       .values({ configuration, parameters: JSON.stringify(selection.parameters), run })

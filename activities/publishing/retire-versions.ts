@@ -6,6 +6,7 @@ import { type ActivityDependencies, type RunReference, loadRun } from '../suppor
 import { type StageResult, runStage } from '../support/stage.ts';
 import { forgetAlerts } from '../monitoring/alerts.ts';
 import { type Dropped, dropPartitions } from './leftovers.ts';
+import { forgetOldEvidence } from './old-evidence.ts';
 import { BATCH_TABLES, DATA_TABLES, MODEL_TABLES, SILVER_TABLES } from './store-tables.ts';
 
 export interface RetireResult extends StageResult {
@@ -30,19 +31,22 @@ export function retireVersions(
     const context = await loadRun(connection.db, run);
     const { settings, mayPublish } = context;
     const { kept, data } = await attempt.write(async ({ db }) => {
+      // A rollback takes its turn: to what is kept here, or before us, and then it is kept.
+      await sql`lock table serving.pointer in share row exclusive mode`.execute(db);
       const versions = await keptVersions(db, settings.publishing.keepVersions);
       const pointer = await db.selectFrom('serving.pointer').select('data_run').executeTakeFirst();
-      const published = pointer === undefined ? [] : [pointer.data_run];
       await markRetired(db, versions);
-      await forgetOldEvidence(db, [run, ...versions, ...published]);
+      return { kept: versions, data: pointer === undefined ? [] : [pointer.data_run] };
+    });
+    await attempt.write(async ({ db }) => {
       await forgetOldResults(db, context);
       await forgetAlerts(
         db,
         new Date(context.startedAt.getTime() - settings.retention.alertDays * DAY_MILLISECONDS),
       );
+      await forgetOldEvidence(db, run, [run, ...kept, ...data], settings.retention);
       // A backfill's snapshot lacks whoever came later: they are not deleted.
-      if (mayPublish) await forgetDeleted(db, run, { versions, published });
-      return { kept: versions, data: published };
+      if (mayPublish) await forgetDeleted(db, run, { versions: kept, published: data });
     });
     const drop = async (tables: readonly VersionedTable[], wanted: number[]): Promise<Dropped> => {
       // An attempt that was given up for dead and wakes here must not drop what its successors have built.
@@ -68,14 +72,17 @@ export function retireVersions(
 
 const DAY_MILLISECONDS = 86_400_000;
 
-/** The last versions by their publishing, the one that is pointed to always among them. */
+/**
+ * The versions that were served last, the one that is pointed to always among them. By their serving, not their
+ * publishing: what was rolled back to has proved itself, and outlives what it replaced.
+ */
 async function keptVersions(db: Db, keep: number): Promise<number[]> {
   const versions = await db
     .selectFrom('serving.versions as v')
     .leftJoin('serving.pointer as p', 'p.model_run', 'v.run')
     .where('v.retired_at', 'is', null)
     .orderBy(sql`p.model_run is null`)
-    .orderBy('v.published_at', 'desc')
+    .orderBy('v.served_at', 'desc')
     .limit(keep)
     .select('v.run')
     .execute();
@@ -90,11 +97,6 @@ async function markRetired(db: Db, kept: number[]): Promise<void> {
     .where('retired_at', 'is', null)
     .where('run', 'not in', kept)
     .execute();
-}
-
-/** Values by user are kept with their versions. */
-async function forgetOldEvidence(db: Db, runs: number[]): Promise<void> {
-  await db.deleteFrom('experiments.user_metrics').where('run', 'not in', runs).execute();
 }
 
 /** What is gone from the source is gone from everything that older runs have left. */
@@ -120,9 +122,13 @@ async function forgetDeleted(
     const older = runs.filter((old) => old !== run);
     if (older.length === 0) return;
     for (const table of tables) {
-      await sql`delete from ${sql.table(table)} as doomed where run in (${sql.join(older)}) and ${condition}`.execute(
-        db,
-      );
+      await sql`
+        with gone as (
+          delete from ${sql.table(table)} as doomed where run in (${sql.join(older)}) and ${condition} returning run
+        )
+        update serving.version_rows v set rows = v.rows - g.rows
+        from (select run, count(*) as rows from gone group by run) g
+        where v.run = g.run and v.table_name = ${table}`.execute(db);
     }
   };
   await forget(['store.batch_recs', 'store.user_factors'], versions, noUser);

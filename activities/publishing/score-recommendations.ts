@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { readBlockedAt } from '../../database/block-list.ts';
 import { attachPartition, createDetachedPartition, createPartitionAs } from '../../database/versions.ts';
 import { recommendTopN } from '../../recommender/index.ts';
 import { loadRun } from '../support/run.ts';
@@ -24,7 +25,8 @@ export function scoreRecommendations(
 ): Promise<ScoreResult> {
   const { connection, threads } = dependencies;
   return runStage(connection, { run, stage: 'recommendations', signal }, async (attempt) => {
-    const { settings } = await loadRun(connection.db, run);
+    const { settings, startedAt } = await loadRun(connection.db, run);
+    const excluded = await readBlockedAt(connection.db, startedAt);
     const { perUser, excludeRated, minimumRatings } = settings.recommendations;
     report({ step: 'loading the model' });
     const model = await loadModel(connection, run, signal);
@@ -41,6 +43,7 @@ export function scoreRecommendations(
           ratings,
           excludeRated,
           minimumRatings,
+          excluded,
           users: [from, Math.min(users, from + USERS_PER_CHUNK)],
           threads,
           signal,

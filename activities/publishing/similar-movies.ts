@@ -1,3 +1,4 @@
+import { readBlockedAt } from '../../database/block-list.ts';
 import { attachPartition, createDetachedPartition } from '../../database/versions.ts';
 import { similarItems } from '../../recommender/index.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
@@ -15,7 +16,8 @@ export function computeSimilarMovies(
 ): Promise<StageResult> {
   const { connection, threads } = dependencies;
   return runStage(connection, { run, stage: 'similar-movies', signal }, async (attempt) => {
-    const { settings } = await loadRun(connection.db, run);
+    const { settings, startedAt } = await loadRun(connection.db, run);
+    const excluded = await readBlockedAt(connection.db, startedAt);
     report({ step: 'loading the model' });
     const model = await loadModel(connection, run, signal);
     const lists = await withSnapshotMatrix(dependencies, run, signal, (ratings) => {
@@ -24,6 +26,7 @@ export function computeSimilarMovies(
         n: settings.similar.perMovie,
         ratings,
         minimumRatings: settings.similar.minimumRatings,
+        excluded,
         threads,
         signal,
       });

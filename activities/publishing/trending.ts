@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { blockedAt } from '../../database/block-list.ts';
 import { createPartitionAs } from '../../database/versions.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
@@ -25,6 +26,7 @@ export function computeTrending(
           join.onRef('movie.movie_id', '=', 'activity.movie_id').on('movie.run', '=', sql.lit(run)),
         )
         .where('recent_ratings', '>=', sql.lit(minimumRecentRatings))
+        .where(sql<boolean>`activity.movie_id not in ${blockedAt(context.startedAt)}`)
         .orderBy(sql`rank`)
         .limit(sql.lit(rows))
         .select([

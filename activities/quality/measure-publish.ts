@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { blockedAt } from '../../database/block-list.ts';
 import type { Db } from '../../database/connect.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, type Observation, SAMPLE_ROWS } from './check.ts';
@@ -32,12 +33,12 @@ export async function measurePublish(db: Db, context: Run): Promise<Measurements
 const NO_LISTS: Observation = { observed: null, finding: 'no lists' };
 
 /** Each user's list: whether it is as long as it can be, and what in it should not be there. */
-async function measureLists(db: Db, { run, settings }: Run) {
+async function measureLists(db: Db, { run, settings, startedAt }: Run) {
   const at = sql.lit(run);
   const { perUser, excludeRated, minimumRatings } = settings.recommendations;
   const judged = sql`
     with listable as (
-      select movie_id from silver.ratings where run = ${at}
+      select movie_id from silver.ratings where run = ${at} and movie_id not in ${blockedAt(startedAt)}
       group by movie_id having count(*) >= ${sql.lit(minimumRatings)}
     ),
     left_over as (

@@ -22,6 +22,8 @@ export const FAILURE_TYPES = [
   'ModelUnusable',
   /** Something newer is published: an older run is never published over it. */
   'PublishRefused',
+  /** The version to roll back to is not whole, or something else is served by now: a person has to look. */
+  'RollbackRefused',
 ] as const;
 
 export type FailureType = (typeof FAILURE_TYPES)[number];

@@ -9,6 +9,7 @@ import * as gridSearch from './0005-grid-search.ts';
 import * as engine from './0006-engine.ts';
 import * as quality from './0007-quality.ts';
 import * as alerts from './0008-alerts.ts';
+import * as rollback from './0009-rollback.ts';
 import * as selection from './0010-selection.ts';
 
 export const migrations: Record<string, Migration> = {
@@ -20,5 +21,6 @@ export const migrations: Record<string, Migration> = {
   '0006-engine': engine,
   '0007-quality': quality,
   '0008-alerts': alerts,
+  '0009-rollback': rollback,
   '0010-selection': selection,
 };

@@ -42,7 +42,9 @@ export interface Database {
   'recommendations.trending': store.Trending;
   'serving.movie_stats': store.MovieStats;
   'serving.versions': pipeline.PublishedVersions;
+  'serving.version_rows': pipeline.VersionRows;
   'serving.pointer': pipeline.Pointer;
+  'serving.blocked_items': pipeline.BlockedItems;
   'models.user_factors': views.UserFactorsView;
   'models.item_factors': views.ItemFactorsView;
   'models.metadata': pipeline.ModelMetadata;

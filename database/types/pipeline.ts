@@ -346,17 +346,20 @@ export interface Champions {
   retired_at: Date | null;
 }
 
-/** `models.promotions`: append-only; every decision about the champion, with its reason. */
+/** `models.promotions`: append-only; every decision about the champion, with its reason. One a night, and rollbacks. */
 export interface Promotions {
   promotion_id: GeneratedAlways<number>;
+  /** The night that decided; of a rollback the one whose version it went back to. */
   run: number;
-  decision: 'first' | 'promotion' | 'refresh' | 'blocked' | 'not_published';
+  decision: 'first' | 'promotion' | 'refresh' | 'blocked' | 'not_published' | 'rollback';
   from_configuration: string | null;
   to_configuration: string;
   reason: string;
   numbers: Json<unknown>;
   actor: string;
   decided_at: Generated<Date>;
+  /** The workflow that asked for a rollback: an attempt that is made again finds what it did. */
+  request: string | null;
 }
 
 /** `serving.versions`: model versions that are or were published, and are kept. */
@@ -369,6 +372,26 @@ export interface PublishedVersions {
   published_at: Date | null;
   /** Set when its tables are given up; a retired version can no longer be served. */
   retired_at: Date | null;
+  /** When the pointer moved to it last, by its night or by a rollback: those served last are kept. */
+  served_at: Date | null;
+}
+
+/** `serving.version_rows`: rows of a version's tables, less those of whoever was deleted in the source since. */
+export interface VersionRows {
+  run: number;
+  table_name: string;
+  rows: number;
+}
+
+/** `serving.blocked_items`: what no list shows, and for how long; the row without `lifted_at` blocks. */
+export interface BlockedItems {
+  movie_id: number;
+  reason: string;
+  actor: string;
+  since: Generated<Date>;
+  lifted_at: Date | null;
+  lifted_by: string | null;
+  lifted_reason: string | null;
 }
 
 /** `serving.pointer`: the one row that decides what every reader sees. */

@@ -14,7 +14,15 @@ import { connectTemporal } from '../../temporal/connect.ts';
 import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
 import { createWorkers } from '../../worker/create-workers.ts';
 import { type NightlyRequest, type NightlyResult, TASK_QUEUES } from '../../workflows/contracts.ts';
-import type { checkSource, gridSearch, nightlyPipeline, testAlert, watchdog } from '../../workflows/index.ts';
+import type {
+  checkSource,
+  gridSearch,
+  nightlyPipeline,
+  planNight,
+  rollbackModel,
+  testAlert,
+  watchdog,
+} from '../../workflows/index.ts';
 import { dependencies } from '../support/runs.ts';
 import { fillSource } from '../support/source.ts';
 import { SMALL } from '../support/stages.ts';
@@ -129,6 +137,23 @@ async function runCases({ db }: Connection, client: Client, ended: Ended): Promi
   });
   await search.result();
   await ended('searched', search);
+
+  const plan = await client.workflow.start<typeof planNight>('planNight', {
+    workflowId: 'plan',
+    taskQueue: TASK_QUEUES.pipeline,
+    args: [request(7)],
+  });
+  await plan.result();
+  await ended('planned', plan);
+
+  const rollback = await client.workflow.start<typeof rollbackModel>('rollbackModel', {
+    workflowId: 'rollback',
+    taskQueue: TASK_QUEUES.pipeline,
+    args: [{ reason: 'recorded', actor: 'recorder' }],
+  });
+  const { changed } = await rollback.result();
+  if (!changed) throw new Error('case rolled-back was to move to the version before');
+  await ended('rolled-back', rollback);
 }
 
 /** The deliveries that a workflow has started and not waited for. */
