@@ -38,6 +38,7 @@ const PINNED = {
     'computeSimilarMovies',
     'computeTrending',
     'deliverAlert',
+    'decideByOperator',
     'evaluateGridPoint',
     'evaluateTwin',
     'failRun',
@@ -61,7 +62,7 @@ const PINNED = {
     'takeAlerts',
     'verifyVersion',
   ],
-  handlers: ['progress'],
+  handlers: ['progress', 'approve', 'reject'],
   queues: ['nightjar', 'nightjar-training'],
   searchAttributes: [
     'NightjarAlert KEYWORD',
