@@ -6,6 +6,7 @@ import { connect } from '../database/connect.ts';
 import { keptVersions, lastRuns, liveRun } from '../database/readers.ts';
 import { type NightlyResult, TASK_QUEUES } from '../workflows/contracts.ts';
 import type { checkSource } from '../workflows/index.ts';
+import { abTestCommand } from './pipeline/ab-test.ts';
 import { approve, reject } from './pipeline/decide.ts';
 import { gridSearchCommand } from './pipeline/grid-search.ts';
 import { withCandidate } from './support/candidate.ts';
@@ -201,6 +202,7 @@ await run(
   createCommand('pipeline', 'Ad-hoc workflows, and what the pipeline knows about its runs.')
     .addCommand(nightly)
     .addCommand(gridSearchCommand)
+    .addCommand(abTestCommand)
     .addCommand(check)
     .addCommand(cancel)
     .addCommand(approve)

@@ -75,3 +75,6 @@ export const NIGHT_EXECUTION_TIMEOUT = '22h';
 
 /** 64 points, the most there may be, one after another and each as long as one attempt may take: 11 h; twice that. */
 export const GRID_SEARCH_EXECUTION_TIMEOUT = '22h';
+
+/** 40 trainings, the most there may be, one after another and each as long as one attempt may take: 7 h; three times that. */
+export const AB_TEST_EXECUTION_TIMEOUT = '22h';

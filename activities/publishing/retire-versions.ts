@@ -86,6 +86,12 @@ async function markRetired(db: Db, kept: number[]): Promise<void> {
 async function forgetOldEvidence(db: Db, run: number, runs: number[]): Promise<void> {
   await db.deleteFrom('experiments.user_metrics').where('run', 'not in', runs).execute();
   await db
+    .deleteFrom('experiments.ab_test_users as old')
+    .using('experiments.ab_tests as t')
+    .whereRef('t.test_id', '=', 'old.test_id')
+    .where('t.run', 'not in', runs)
+    .execute();
+  await db
     .updateTable('quality.check_results')
     .set({ sample: '[]' })
     .where('run', '<>', run)
@@ -128,6 +134,7 @@ async function forgetDeleted(
   await forget(['store.user_features', 'store.user_genre_preferences'], published, noUser);
   await forget(['silver.ratings'], published, noPair);
   await db.deleteFrom('experiments.user_metrics as doomed').where(noUser).execute();
+  await db.deleteFrom('experiments.ab_test_users as doomed').where(noUser).execute();
 }
 
 /**

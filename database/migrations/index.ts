@@ -8,6 +8,7 @@ import * as serving from './0004-serving.ts';
 import * as gridSearch from './0005-grid-search.ts';
 import * as engine from './0006-engine.ts';
 import * as selection from './0010-selection.ts';
+import * as abTests from './0011-ab-tests.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-lake': lake,
@@ -17,4 +18,5 @@ export const migrations: Record<string, Migration> = {
   '0005-grid-search': gridSearch,
   '0006-engine': engine,
   '0010-selection': selection,
+  '0011-ab-tests': abTests,
 };

@@ -12,7 +12,7 @@ import { connectTemporal } from '../../temporal/connect.ts';
 import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
 import { createWorkers } from '../../worker/create-workers.ts';
 import { type NightlyRequest, type NightlyResult, TASK_QUEUES } from '../../workflows/contracts.ts';
-import type { checkSource, gridSearch, nightlyPipeline } from '../../workflows/index.ts';
+import type { abTest, checkSource, gridSearch, nightlyPipeline } from '../../workflows/index.ts';
 import { dependencies } from '../support/runs.ts';
 import { fillSource } from '../support/source.ts';
 import { SMALL } from '../support/stages.ts';
@@ -92,6 +92,14 @@ async function runCases(client: Client, ended: Ended): Promise<void> {
   });
   await search.result();
   await ended('searched', search);
+
+  const comparison = await client.workflow.start<typeof abTest>('abTest', {
+    workflowId: 'ab-test',
+    taskQueue: TASK_QUEUES.pipeline,
+    args: [{ adHoc: true, arms: [point(3, 0.1), { family: 'popular' }], metric: 'ndcg@10', seeds: [1, 2] }],
+  });
+  await comparison.result();
+  await ended('ad-hoc', comparison);
 }
 
 /** Cancels one night in its A/B test, and has the twin that is being trained wait for it. */
