@@ -51,7 +51,7 @@ export const DIGESTED_TABLES: readonly DigestedTable[] = [
   {
     table: 'experiments.evaluations',
     key: 'run',
-    without: ['training_seconds', 'evaluated_at', 'test_id'],
+    without: ['training_seconds', 'evaluated_at'],
     only: sql`test_id is null`,
   },
   { table: 'experiments.user_metrics', key: 'run', only: ownTwin },

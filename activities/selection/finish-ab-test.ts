@@ -63,7 +63,12 @@ async function readTest(db: Db, test: string) {
   const found = await abTest(db, test);
   if (found === undefined) throw terminalFailure('InvalidRequest', `A/B test ${test}: there is no such one`);
   // Both were checked when they were entered.
-  return { ...found, metric: found.metric as Metric, arms: found.arms as Arm[] };
+  return {
+    ...found,
+    metric: found.metric as Metric,
+    arms: found.arms as Arm[],
+    seeds: found.seeds as number[],
+  };
 }
 
 type Entered = Awaited<ReturnType<typeof readTest>>;
@@ -107,7 +112,7 @@ async function compare(connection: Connection, entered: Entered, signal: AbortSi
       // Another attempt has compared the same, and its rows are the same.
       if (numUpdatedRows === 0n) return;
       await insertGroups(db, entered, arms[0]);
-      const groups = [];
+      const groups: Awaited<ReturnType<typeof groupMetrics>>[] = [];
       for (const arm of arms) groups.push(await groupMetrics(db, entered, arm));
       const sampleRatioP = groupsRatioPValue(groups.map(({ users }) => users));
       await db

@@ -238,7 +238,7 @@ export interface AbTests {
   /** The configurations that are compared, in the order in which they were named. */
   arms: Json<unknown>;
   /** Seeds that each arm is trained with; none where each has its own. */
-  seeds: Json<number[]>;
+  seeds: Json<unknown>;
   /** Of the hash that gives a user their group. */
   salt: string | null;
   /** Of the bootstrap, as the run's settings had them. */
