@@ -16,11 +16,18 @@ export interface DigestedTable {
   without?: readonly string[];
   /** Columns that hold one among other things: what is digested in their place. */
   instead?: Record<string, RawBuilder<unknown>>;
+  /** Which rows are the run's own, where others work on its snapshot too. */
+  only?: RawBuilder<boolean>;
 }
 
 /** Sentences name their run; which number it got is an id. */
 const sentence = (column: string): RawBuilder<unknown> =>
   sql`regexp_replace(${sql.ref(column)}, ${'\\mrun[ -]?[0-9]+\\M'}, 'run', 'g')`;
+
+/** Ad-hoc A/B tests add twins of their own to the run whose snapshot they are on. */
+const ownTwin = sql<boolean>`not exists (
+  select from experiments.evaluations e
+  where e.run = user_metrics.run and e.configuration = user_metrics.configuration and e.test_id is not null)`;
 
 /** Every output table of a run. */
 export const DIGESTED_TABLES: readonly DigestedTable[] = [
@@ -41,9 +48,19 @@ export const DIGESTED_TABLES: readonly DigestedTable[] = [
   { table: 'store.movies', key: 'run' },
   { table: 'store.user_factors', key: 'run' },
   { table: 'store.item_factors', key: 'run' },
-  { table: 'experiments.evaluations', key: 'run', without: ['training_seconds', 'evaluated_at'] },
-  { table: 'experiments.user_metrics', key: 'run' },
-  { table: 'experiments.ab_test_results', key: 'run', without: ['test_id'] },
+  {
+    table: 'experiments.evaluations',
+    key: 'run',
+    without: ['training_seconds', 'evaluated_at'],
+    only: sql`test_id is null`,
+  },
+  { table: 'experiments.user_metrics', key: 'run', only: ownTwin },
+  {
+    table: 'experiments.ab_test_results',
+    key: 'run',
+    without: ['test_id'],
+    only: sql`test_id not in (select test_id from experiments.ab_tests)`,
+  },
   { table: 'experiments.comparisons', key: 'run' },
   {
     table: 'models.metadata',
@@ -104,7 +121,11 @@ export async function digestRun(db: Db, run: number, chosen = DIGESTED_TABLES): 
 }
 
 /** A sum over rows does not depend on their order, and needs no sort. */
-async function digestTable(db: Db, { table, key, without = [], instead = {} }: DigestedTable, run: number) {
+async function digestTable(
+  db: Db,
+  { table, key, without = [], instead = {}, only = sql`true` }: DigestedTable,
+  run: number,
+) {
   const columns = await columnsOf(db, table);
   const digested = columns
     .filter((column) => column !== key && !without.includes(column))
@@ -113,7 +134,7 @@ async function digestTable(db: Db, { table, key, without = [], instead = {} }: D
     select count(*) as rows, to_hex(mod(coalesce(sum(
              hashtextextended(row(${sql.join(digested)})::text, 0)::numeric
            ), 0), 4611686018427387904)::bigint) as sum
-    from ${sql.table(table)} where ${sql.ref(key)} = ${sql.lit(run)}`.execute(db);
+    from ${sql.table(table)} where ${sql.ref(key)} = ${sql.lit(run)} and ${only}`.execute(db);
   return { rows: rows[0].rows, digest: rows[0].sum };
 }
 

@@ -1,4 +1,4 @@
-/** Grid searches, and the snapshots that one can be made on. */
+/** Grid searches and ad-hoc A/B tests, and the snapshots that they can be made on. */
 
 import type { Db } from './connect.ts';
 import type { RunStatus } from './types/index.ts';
@@ -62,5 +62,50 @@ export function gridSearchResults(db: Db, search: number) {
     .selectAll()
     .where('search', '=', search)
     .orderBy('configuration')
+    .execute();
+}
+
+/** An ad-hoc A/B test by its workflow's id. */
+export function abTest(db: Db, test: string) {
+  return db
+    .selectFrom('experiments.ab_tests as t')
+    .innerJoin('pipeline.runs as r', 'r.run', 't.run')
+    .where('t.test_id', '=', test)
+    .selectAll('t')
+    .select(['r.as_of', 'r.profile'])
+    .executeTakeFirst();
+}
+
+/** The arms of an A/B test as they were compared, each but the first with its comparison with the first. */
+export function abTestArms(db: Db, test: string) {
+  return db
+    .selectFrom('experiments.ab_test_arms as a')
+    .leftJoin('experiments.ab_test_comparisons as c', (join) =>
+      join.onRef('c.test_id', '=', 'a.test_id').onRef('c.arm', '=', 'a.arm'),
+    )
+    .innerJoin('experiments.ab_test_results as g', (join) =>
+      join.onRef('g.test_id', '=', 'a.test_id').onRef('g.ab_group', '=', 'a.ab_group'),
+    )
+    .where('a.test_id', '=', test)
+    .orderBy('a.arm')
+    .select([
+      'a.arm',
+      'a.name',
+      'a.configurations',
+      'a.value',
+      'a.seed_deviation',
+      'a.ab_group',
+      'a.group_value',
+      'g.users as group_users',
+      'g.is_winner',
+      'c.difference',
+      'c.interval_low',
+      'c.interval_high',
+      'c.p_value',
+      'c.p_adjusted',
+      'c.users',
+      'c.decided',
+      'c.seed_deviation as difference_seed_deviation',
+    ])
     .execute();
 }

@@ -1,6 +1,6 @@
 /** Pure computing: typed arrays in, typed arrays out. No SQL, no Temporal, no files but its own thread code. */
 
-export { abGroup, crc32OfText, splitRatings } from './split.ts';
+export { abGroup, crc32OfText, splitRatings, userGroup } from './split.ts';
 export { checksumRatings } from './checksum.ts';
 export { holm, pairedBootstrap } from './bootstrap.ts';
 export type { BootstrapResult, PairedValues } from './bootstrap.ts';

@@ -86,5 +86,10 @@ export function splitColumns({ columns: { users, items, ratings }, seed }: Split
 
 /** Group A where CRC-32 of the user's decimal text (and a salt, for further experiments) is even, else B. */
 export function abGroup(user: number, salt?: string): 'A' | 'B' {
-  return crc32OfText(salt === undefined ? String(user) : `${user}:${salt}`) % 2 === 0 ? 'A' : 'B';
+  return userGroup(user, 2, salt) === 0 ? 'A' : 'B';
+}
+
+/** Number from 0 of one of several groups: the remainder of the same hash. */
+export function userGroup(user: number, groups: number, salt?: string): number {
+  return crc32OfText(salt === undefined ? String(user) : `${user}:${salt}`) % groups;
 }

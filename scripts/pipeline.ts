@@ -7,6 +7,7 @@ import { lastRuns, liveRun, undeliveredAlerts } from '../database/readers.ts';
 import type { NightlyResult } from '../workflows/contracts.ts';
 import { alertTestCommand, alertsCommand } from './pipeline/alerts.ts';
 import { checkCommand } from './pipeline/check.ts';
+import { abTestCommand } from './pipeline/ab-test.ts';
 import { approve, reject } from './pipeline/decide.ts';
 import { blockCommand, blockedCommand, unblockCommand } from './pipeline/block-list.ts';
 import { compareCommand } from './pipeline/compare.ts';
@@ -149,6 +150,7 @@ await run(
   createCommand('pipeline', 'Ad-hoc workflows, and what the pipeline knows about its runs.')
     .addCommand(nightly)
     .addCommand(gridSearchCommand)
+    .addCommand(abTestCommand)
     .addCommand(planCommand)
     .addCommand(checkCommand)
     .addCommand(cancel)

@@ -1,11 +1,13 @@
 /** What callers and workflows agree on: task queues, inputs, results, queries. */
 
+import type { AbTestInput } from '../config/ab-test.ts';
 import type { GridSearchInput } from '../config/grid-search.ts';
 import type { WatchdogRequest } from '../config/schedules.ts';
 import type { ModelConfiguration } from '../config/settings.ts';
 import type { DeliveryOutcome, NightPlan } from '../activities/monitoring/index.ts';
 import type { RunOutcome } from '../activities/monitoring/outcome.ts';
 import type { RestoredVersion } from '../activities/publishing/index.ts';
+import type { AbTestOutcome } from '../activities/selection/index.ts';
 import type { GridSearchOutcome } from '../activities/training/index.ts';
 
 /**
@@ -36,10 +38,22 @@ export interface RunRequest {
   run: number;
 }
 
-/** An A/B test on the snapshot of a run; the first two arms are A and B. */
+/** The A/B test of a night, on its snapshot; the first two arms are A and B. */
 export interface AbTestRequest extends RunRequest {
   arms: ModelConfiguration[];
 }
+
+/** An A/B test that an engineer starts: each arm is compared with the first. */
+export interface AdHocAbTestRequest extends AbTestInput {
+  adHoc: true;
+  /** The run whose snapshot it is on; the newest that came to its end where it is left out. */
+  run?: number;
+  /** As in `NightlyRequest`. */
+  database?: string;
+}
+
+/** The decision; its figures stand in `experiments.ab_test_arms` and `experiments.ab_test_comparisons`. */
+export type AbTestResult = AbTestOutcome;
 
 /** A grid search: `points` are tried on one snapshot, `metric` chooses the best of them. */
 export interface GridSearchRequest extends GridSearchInput {
@@ -130,4 +144,9 @@ export function nightlyWorkflowId(asOf: string): string {
 /** Workflow id of a grid search on the snapshot of a run; `asked` tells what is asked for from anything else. */
 export function gridSearchWorkflowId(run: number, asked: string): string {
   return `grid-search-run-${run}-${asked}`;
+}
+
+/** Workflow id of an A/B test on the snapshot of a run, likewise. */
+export function abTestWorkflowId(run: number, asked: string): string {
+  return `ab-test-run-${run}-${asked}`;
 }

@@ -1,9 +1,9 @@
 import { setWorkflowOptions } from '@temporalio/workflow';
-import type { ModelConfiguration } from '../config/settings.ts';
 import type { GridSearchRequest, GridSearchResult } from './contracts.ts';
 import * as activities from './proxies.ts';
 import { whoAmI } from './support/identity.ts';
 import { createStageBoard } from './support/stage-board.ts';
+import { tellingName } from './support/telling-name.ts';
 
 /**
  * Tries every configuration of a grid on one snapshot, as many at a time as there are slots for numeric work, and
@@ -21,7 +21,7 @@ export async function gridSearch(request: GridSearchRequest): Promise<GridSearch
   // Each to its end: one that fails or is cancelled leaves none of the others at work behind it.
   const tried = await Promise.allSettled(
     points.map((configuration) =>
-      board.stage(nameOf(configuration, points), () =>
+      board.stage(tellingName(configuration, points), () =>
         activities.evaluateGridPoint({ search, configuration }),
       ),
     ),
@@ -33,14 +33,3 @@ export async function gridSearch(request: GridSearchRequest): Promise<GridSearch
 }
 
 setWorkflowOptions({ failureExceptionTypes: [Error] }, gridSearch);
-
-/** What tells a point from the others: whatever is not the same in all of them. */
-function nameOf(point: ModelConfiguration, points: ModelConfiguration[]): string {
-  const telling = Object.entries(point).filter(([name, value]) =>
-    points.some((other) => other[name as keyof ModelConfiguration] !== value),
-  );
-  const words = telling.map(([name, value]) =>
-    name === 'family' ? value : `${name === 'regularization' ? 'reg' : name} ${value}`,
-  );
-  return words.join(' ') || point.family;
-}

@@ -79,15 +79,24 @@ export const evaluateGridPoint: TrainingActivities['evaluateGridPoint'] = (input
   );
 };
 
+export const { beginAbTest } = proxyActivities<TrainingActivities>({ ...quickSql, summary: 'A/B test' });
+const arms = proxyActivities<TrainingActivities>({ ...numericLast, summary: 'twin of an arm' });
+export const evaluateArmTwin: TrainingActivities['evaluateArmTwin'] = (input) => {
+  const { family, ...parameters } = input.configuration;
+  const rank = 'rank' in parameters ? ` rank ${parameters.rank} seed ${parameters.seed}` : '';
+  return arms.evaluateArmTwin.executeWithOptions({ summary: `evaluation twin of ${family}${rank}` }, [input]);
+};
+
 export const { refitModel } = proxyActivities<TrainingActivities>({
   ...numeric,
   summary: 'train the version to be served',
 });
 
-export const { compareArms, selectModel, decideByOperator } = proxyActivities<SelectionActivities>({
-  ...longSql,
-  summary: 'compare and decide',
-});
+export const { compareArms, finishAbTest, selectModel, decideByOperator } =
+  proxyActivities<SelectionActivities>({
+    ...longSql,
+    summary: 'compare and decide',
+  });
 
 export const { scoreRecommendations, computeSimilarMovies } = proxyActivities<PublishingActivities>({
   ...numeric,

@@ -103,3 +103,6 @@ export const GRID_SEARCH_EXECUTION_TIMEOUT = '22h';
 
 /** Two activities of a second or so; with every attempt of both to its timeout, 40 minutes. */
 export const ROLLBACK_EXECUTION_TIMEOUT = '1h';
+
+/** 40 trainings, the most there may be, one after another and each as long as one attempt may take: 7 h; three times that. */
+export const AB_TEST_EXECUTION_TIMEOUT = '22h';

@@ -17,6 +17,13 @@ export async function forgetOldEvidence(
     .where('run', '<', beforeMetrics)
     .where('run', 'not in', runs)
     .execute();
+  await db
+    .deleteFrom('experiments.ab_test_users as old')
+    .using('experiments.ab_tests as t')
+    .whereRef('t.test_id', '=', 'old.test_id')
+    .where('t.run', '<', beforeMetrics)
+    .where('t.run', 'not in', runs)
+    .execute();
   const beforeExperiments = await lastRuns(db, run, retention.experimentNights);
   for (const table of [
     'experiments.evaluations',

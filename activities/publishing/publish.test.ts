@@ -197,6 +197,10 @@ describe('after a night without that reader', () => {
   });
 
   test('who is deleted in the source is gone from every kept version after the next night', async () => {
+    await database.pool.query(`
+      insert into experiments.ab_tests (test_id, execution_id, run, metric, arms, seeds, resamples, bootstrap_seed, code_version)
+      select 'by-hand', '', max(run), 'rmse', '[]', '[]', 100, 42, 'test' from pipeline.runs;
+      insert into experiments.ab_test_users values ('by-hand', 2, 'A')`);
     await database.pool.query('delete from movielens.ratings where user_id = 2');
     await publishNight(database, asOfOf(16));
     for (const table of [
@@ -207,6 +211,7 @@ describe('after a night without that reader', () => {
       'silver.ratings',
       'bronze.ratings',
       'experiments.user_metrics',
+      'experiments.ab_test_users',
     ]) {
       const { rows } = await database.pool.query(`select count(*) as rows from ${table} where user_id = 2`);
       expect(rows, table).toEqual([{ rows: 0 }]);

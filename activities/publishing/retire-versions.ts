@@ -138,6 +138,7 @@ async function forgetDeleted(
   await forget(['store.user_features', 'store.user_genre_preferences'], published, noUser);
   await forget(['silver.ratings'], published, noPair);
   await db.deleteFrom('experiments.user_metrics as doomed').where(noUser).execute();
+  await db.deleteFrom('experiments.ab_test_users as doomed').where(noUser).execute();
 }
 
 /**

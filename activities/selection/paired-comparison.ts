@@ -33,7 +33,12 @@ export interface Gain {
   high: number;
 }
 
-export function gainOfB({ metric, difference, low, high }: PairedComparison): Gain {
+export function gainOfB({
+  metric,
+  difference,
+  low,
+  high,
+}: Pick<PairedComparison, 'metric' | 'difference' | 'low' | 'high'>): Gain {
   // Adding zero: no minus zero is shown to anybody.
   return METRICS[metric].better === 'lower'
     ? { gain: difference, low, high }
@@ -41,14 +46,15 @@ export function gainOfB({ metric, difference, low, high }: PairedComparison): Ga
 }
 
 /** A user's part of each metric: what is summed, and over how many values. */
-const PARTS: Record<Metric, { column: string; statistic: 'rmse' | 'mean'; counts: 'scored' | 'one' }> = {
-  rmse: { column: 'squared_error', statistic: 'rmse', counts: 'scored' },
-  mae: { column: 'absolute_error', statistic: 'mean', counts: 'scored' },
-  'precision@10': { column: 'precision_at_10', statistic: 'mean', counts: 'one' },
-  'recall@10': { column: 'recall_at_10', statistic: 'mean', counts: 'one' },
-  'ndcg@10': { column: 'ndcg_at_10', statistic: 'mean', counts: 'one' },
-  'map@10': { column: 'average_precision_at_10', statistic: 'mean', counts: 'one' },
-};
+export const PARTS: Record<Metric, { column: string; statistic: 'rmse' | 'mean'; counts: 'scored' | 'one' }> =
+  {
+    rmse: { column: 'squared_error', statistic: 'rmse', counts: 'scored' },
+    mae: { column: 'absolute_error', statistic: 'mean', counts: 'scored' },
+    'precision@10': { column: 'precision_at_10', statistic: 'mean', counts: 'one' },
+    'recall@10': { column: 'recall_at_10', statistic: 'mean', counts: 'one' },
+    'ndcg@10': { column: 'ndcg_at_10', statistic: 'mean', counts: 'one' },
+    'map@10': { column: 'average_precision_at_10', statistic: 'mean', counts: 'one' },
+  };
 
 type Bootstrap = Pick<Settings['selection'], 'resamples' | 'seed'>;
 
@@ -83,7 +89,7 @@ async function compareTwo(
     { ...pairs, statistic, resamples, seed },
     signal,
   );
-  const { gain } = gainOfB({ metric, difference, low, high } as PairedComparison);
+  const { gain } = gainOfB({ metric, difference, low, high });
   return {
     metric,
     a,

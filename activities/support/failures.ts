@@ -14,7 +14,7 @@ export const FAILURE_TYPES = [
   'InvalidRequest',
   /** The run's row is missing or closed: what called us works for a run that has ended. */
   'RunNotLive',
-  /** The snapshot that a grid search works on was dropped, or never was: no attempt brings it back. */
+  /** The snapshot that a grid search or an A/B test works on was dropped, or never was: no attempt brings it back. */
   'SnapshotGone',
   /** A newer attempt holds the stage's fencing token: this one was given up for dead and must not write. */
   'StageSuperseded',

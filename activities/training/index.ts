@@ -1,6 +1,14 @@
 import { withHeartbeat } from '../support/with-heartbeat.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
+import {
+  type ArmTwinInput,
+  type ArmTwinResult,
+  type BeginAbTestInput,
+  type BegunAbTest,
+  beginAbTest,
+  evaluateArmTwin,
+} from './ab-test.ts';
 import { type EvaluateTwinInput, type TwinResult, evaluateTwin } from './evaluate-twin.ts';
 import { type GridPointInput, type GridPointResult, evaluateGridPoint } from './grid-point.ts';
 import {
@@ -27,7 +35,7 @@ export interface SplitResult extends StageResult {
 
 export type TrainingActivities = ReturnType<typeof createTrainingActivities>;
 
-/** The model input, evaluation twins, grid searches and the model to be served. */
+/** The model input, evaluation twins, grid searches, A/B tests and the model to be served. */
 export function createTrainingActivities(dependencies: ActivityDependencies) {
   const { connection } = dependencies;
   return {
@@ -88,6 +96,13 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
     /** Chooses the best point of a grid search whose points have all been tried. */
     finishGridSearch: (input: GridSearchReference): Promise<GridSearchOutcome> =>
       finishGridSearch(dependencies, input),
+
+    /** Enters an ad-hoc A/B test, or finds the one that its workflow has. */
+    beginAbTest: (input: BeginAbTestInput): Promise<BegunAbTest> => beginAbTest(dependencies, input),
+
+    /** Trains and measures one twin of an ad-hoc A/B test, once. */
+    evaluateArmTwin: (input: ArmTwinInput): Promise<ArmTwinResult> =>
+      withHeartbeat((heartbeat) => evaluateArmTwin(dependencies, input, heartbeat)),
   };
 }
 

@@ -11,6 +11,7 @@ import * as quality from './0007-quality.ts';
 import * as alerts from './0008-alerts.ts';
 import * as rollback from './0009-rollback.ts';
 import * as selection from './0010-selection.ts';
+import * as abTests from './0011-ab-tests.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-lake': lake,
@@ -23,4 +24,5 @@ export const migrations: Record<string, Migration> = {
   '0008-alerts': alerts,
   '0009-rollback': rollback,
   '0010-selection': selection,
+  '0011-ab-tests': abTests,
 };

@@ -55,6 +55,10 @@ export interface Database {
   'experiments.user_metrics': pipeline.UserMetrics;
   'experiments.ab_test_results': pipeline.AbTestResults;
   'experiments.comparisons': pipeline.Comparisons;
+  'experiments.ab_tests': pipeline.AbTests;
+  'experiments.ab_test_arms': pipeline.AbTestArms;
+  'experiments.ab_test_comparisons': pipeline.AbTestComparisons;
+  'experiments.ab_test_users': pipeline.AbTestUsers;
   'experiments.grid_searches': pipeline.GridSearches;
   'experiments.grid_search_results': pipeline.GridSearchResults;
 

@@ -202,6 +202,8 @@ export interface Evaluations extends MetricColumns {
   factors_checksum: string;
   training_seconds: number;
   evaluated_at: Generated<Date>;
+  /** The ad-hoc A/B test that measured it; null where the run itself did. */
+  test_id: string | null;
 }
 
 /** `experiments.user_metrics`: per-user values of a twin, from which every comparison can be recomputed. */
@@ -222,11 +224,16 @@ export interface UserMetrics {
   average_precision_at_10: number | null;
 }
 
+/** One an arm; nights have two. */
+export type AbGroup = 'A' | 'B' | 'C' | 'D';
+
 /** `experiments.ab_test_results`: appended, never overwritten. */
 export interface AbTestResults {
+  /** `run-N` of a night; the workflow id of an ad-hoc test. */
   test_id: string;
   run: number;
-  ab_group: 'A' | 'B';
+  /** The group of users that the arm's metrics are those of. */
+  ab_group: AbGroup;
   model_name: string;
   rank: number;
   rmse: number | null;
@@ -262,6 +269,79 @@ export interface Comparisons {
   /** Of the bootstrap, two-sided; and corrected for the number of comparisons that were made together (Holm). */
   p_value: number | null;
   p_adjusted: number | null;
+}
+
+/** `experiments.ab_tests`: an A/B test that an engineer started, on the snapshot of one run. */
+export interface AbTests {
+  /** The workflow id. */
+  test_id: string;
+  /** Temporal's run id of the start event, as in `pipeline.runs`. */
+  execution_id: string;
+  /** The run whose snapshot it is. */
+  run: number;
+  /** The metric that decides. */
+  metric: string;
+  /** The configurations that are compared, in the order in which they were named. */
+  arms: Json<unknown>;
+  /** Seeds that each arm is trained with; none where each has its own. */
+  seeds: Json<unknown>;
+  /** Of the hash that gives a user their group. */
+  salt: string | null;
+  /** Of the bootstrap, as the run's settings had them. */
+  resamples: number;
+  bootstrap_seed: number;
+  code_version: string;
+  created_at: Generated<Date>;
+  /** The following are set when the arms have been compared. */
+  finished_at: Date | null;
+  sample_ratio_p: number | null;
+  /** The arm with the best value. */
+  winner: string | null;
+  decided: boolean | null;
+  /** The outcome in words. */
+  decision: string | null;
+}
+
+/** `experiments.ab_test_arms`: appended, never overwritten. */
+export interface AbTestArms {
+  test_id: string;
+  /** From 1, as they were named; the first is what the others are compared with. */
+  arm: number;
+  ab_group: AbGroup;
+  name: string;
+  /** Its twins in `experiments.user_metrics`, one a seed. */
+  configurations: string[];
+  /** The metric on the whole holdout, of the users' values averaged over the seeds. */
+  value: number;
+  /** The same in the arm's own group of users. */
+  group_value: number | null;
+  /** Standard deviation of the metric over seeds; null with fewer than two. */
+  seed_deviation: number | null;
+}
+
+/** `experiments.ab_test_comparisons`: the first arm against each other, paired by user. */
+export interface AbTestComparisons {
+  test_id: string;
+  arm: number;
+  /** Metric of the first arm minus metric of this one. */
+  difference: number;
+  interval_low: number;
+  interval_high: number;
+  p_value: number;
+  /** Corrected for all comparisons of the test (Holm). */
+  p_adjusted: number;
+  users: number;
+  /** Whether the interval excludes zero, and the corrected p-value is below 0.05. */
+  decided: boolean;
+  /** Standard deviation over seeds of the difference; null with fewer than two. */
+  seed_deviation: number | null;
+}
+
+/** `experiments.ab_test_users`: who is in which group; kept as long as the users' metrics. */
+export interface AbTestUsers {
+  test_id: string;
+  user_id: number;
+  ab_group: AbGroup;
 }
 
 /** `experiments.grid_searches`: configurations tried on the snapshot of one run. The workflow id names the search. */

@@ -113,7 +113,11 @@ test.each<{ what: string; refused: string; edit: Edit }>([
   {
     what: 'an activity renamed',
     refused: 'publishRecommendations.first.json',
-    edit: { file: 'proxies.ts', text: '{ publishVersion }', by: '{ movePointer: publishVersion }' },
+    edit: {
+      file: 'proxies.ts',
+      text: '{ publishVersion, restoreVersion }',
+      by: '{ movePointer: publishVersion, restoreVersion }',
+    },
   },
   {
     what: 'activities that start at once, in another order',

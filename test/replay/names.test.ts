@@ -25,6 +25,7 @@ const PINNED = {
     'rollbackModel',
   ],
   activities: [
+    'beginAbTest',
     'beginGridSearch',
     'beginRun',
     'buildMovieFeatures',
@@ -43,6 +44,8 @@ const PINNED = {
     'evaluateTwin',
     'failRun',
     'findMissedNights',
+    'evaluateArmTwin',
+    'finishAbTest',
     'finishGridSearch',
     'finishRun',
     'giveUpDelivery',
@@ -74,7 +77,7 @@ const PINNED = {
     'NightjarRun INT',
     'NightjarStage KEYWORD',
   ],
-  ids: ['nightly-2026-11-24T02:00:00.000Z', 'grid-search-run-7-3f2a'],
+  ids: ['nightly-2026-11-24T02:00:00.000Z', 'grid-search-run-7-3f2a', 'ab-test-run-7-3f2a'],
 };
 
 /** Names of the queries, signals and updates that the workflows define. */
@@ -103,7 +106,11 @@ const found: typeof PINNED = {
   handlers: [...new Set(handlers())],
   queues: Object.values(contracts.TASK_QUEUES),
   searchAttributes: Object.values(searchAttributes).map(({ name, type }) => `${name} ${type}`),
-  ids: [contracts.nightlyWorkflowId('2026-11-24T02:00:00.000Z'), contracts.gridSearchWorkflowId(7, '3f2a')],
+  ids: [
+    contracts.nightlyWorkflowId('2026-11-24T02:00:00.000Z'),
+    contracts.gridSearchWorkflowId(7, '3f2a'),
+    contracts.abTestWorkflowId(7, '3f2a'),
+  ],
 };
 
 const kinds = Object.keys(PINNED) as (keyof typeof PINNED)[];

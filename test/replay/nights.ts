@@ -15,6 +15,7 @@ import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
 import { createWorkers } from '../../worker/create-workers.ts';
 import { type NightlyRequest, type NightlyResult, TASK_QUEUES } from '../../workflows/contracts.ts';
 import type {
+  abTest,
   checkSource,
   gridSearch,
   nightlyPipeline,
@@ -137,6 +138,14 @@ async function runCases({ db }: Connection, client: Client, ended: Ended): Promi
   });
   await search.result();
   await ended('searched', search);
+
+  const comparison = await client.workflow.start<typeof abTest>('abTest', {
+    workflowId: 'ab-test',
+    taskQueue: TASK_QUEUES.pipeline,
+    args: [{ adHoc: true, arms: [point(3, 0.1), { family: 'popular' }], metric: 'ndcg@10', seeds: [1, 2] }],
+  });
+  await comparison.result();
+  await ended('ad-hoc', comparison);
 
   const plan = await client.workflow.start<typeof planNight>('planNight', {
     workflowId: 'plan',

@@ -3,6 +3,9 @@
 import { allHandlersFinished, condition, defineUpdate, setHandler } from '@temporalio/workflow';
 import { APPROVE_UPDATE, type OperatorsWord, REJECT_UPDATE, type Verdict } from '../contracts.ts';
 
+const approve = defineUpdate<string, [OperatorsWord]>(APPROVE_UPDATE);
+const reject = defineUpdate<string, [OperatorsWord]>(REJECT_UPDATE);
+
 export interface DecisionPoint {
   /** Waits for the word of an operator; after `hours` nobody's word is taken any more. */
   ask(hours: number): Promise<Verdict>;
@@ -23,17 +26,17 @@ export function createDecisionPoint(): DecisionPoint {
         throw new Error(`${field}: expected who decides and why, in words`);
     }
   };
-  const take = (name: string, verdict: 'approved' | 'rejected'): void =>
+  const take = (verdict: 'approved' | 'rejected'): void =>
     setHandler(
-      defineUpdate<string, [OperatorsWord]>(name),
+      verdict === 'approved' ? approve : reject,
       ({ actor, reason }) => {
         given = { verdict, actor: actor.trim(), reason: reason.trim() };
         return `${verdict} by ${given.actor}`;
       },
       { validator: assertTaken },
     );
-  take(APPROVE_UPDATE, 'approved');
-  take(REJECT_UPDATE, 'rejected');
+  take('approved');
+  take('rejected');
 
   return {
     async ask(hours) {

@@ -1,0 +1,104 @@
+import { sql } from 'kysely';
+import { copyIn } from '../../database/copy.ts';
+import { type WireType, encodeRows } from '../../database/copy-binary.ts';
+import type { Session } from '../../database/session.ts';
+import { type Configuration, type Evaluation, abGroup, configurationKey } from '../../recommender/index.ts';
+import { type Twin, metricColumns } from './twin.ts';
+
+/**
+ * Keeps the metrics of a twin, also by user.
+ * @param test the ad-hoc A/B test that measured it; null where the run itself did. What is there then stays: equal
+ *   configurations on one snapshot give equal twins.
+ * @returns the number of users
+ */
+export async function storeTwin(
+  session: Session,
+  run: number,
+  configuration: Configuration,
+  twin: Twin,
+  test: string | null,
+): Promise<number> {
+  const key = configurationKey(configuration);
+  const insert = session.db.insertInto('experiments.evaluations').values({
+    run,
+    configuration: key,
+    parameters: JSON.stringify(configuration),
+    training_size: twin.trainingSize,
+    ...metricColumns(twin.evaluation),
+    factors_checksum: twin.checksum,
+    training_seconds: twin.trainingSeconds,
+    test_id: test,
+  });
+  const { numInsertedOrUpdatedRows: added } = await (
+    test === null ? insert : insert.onConflict((conflict) => conflict.doNothing())
+  ).executeTakeFirst();
+  // Whoever added the row adds the users' in the same transaction.
+  return added === 0n ? 0 : writeUserMetrics(session, run, key, twin.evaluation);
+}
+
+const USER_METRIC_TYPES: WireType[] = [
+  'int4',
+  'int2',
+  'int4',
+  'float8',
+  'float8',
+  'int4',
+  'float8',
+  'float8',
+  'float8',
+  'float8',
+];
+
+/** Through a temporary table, because what is the same in all rows need not be sent with each. */
+async function writeUserMetrics(
+  { db, client }: Session,
+  run: number,
+  configuration: string,
+  { byUser }: Evaluation,
+): Promise<number> {
+  await sql`
+    create temporary table incoming_user_metrics (
+      user_id integer, in_b smallint, scored integer, squared_error float8, absolute_error float8,
+      relevant integer, precision_at_10 float8, ndcg_at_10 float8, recall_at_10 float8,
+      average_precision_at_10 float8
+    ) on commit drop`.execute(db);
+  const columns = [
+    byUser.userIds,
+    Int8Array.from(byUser.userIds, (user) => (abGroup(user) === 'B' ? 1 : 0)),
+    byUser.scored,
+    byUser.squaredError,
+    byUser.absoluteError,
+    byUser.relevant,
+    byUser.precision,
+    byUser.ndcg,
+    byUser.recall,
+    byUser.averagePrecision,
+  ];
+  await copyIn(
+    client,
+    {
+      table: 'incoming_user_metrics',
+      columns: [
+        'user_id',
+        'in_b',
+        'scored',
+        'squared_error',
+        'absolute_error',
+        'relevant',
+        'precision_at_10',
+        'ndcg_at_10',
+        'recall_at_10',
+        'average_precision_at_10',
+      ],
+      options: 'format binary',
+    },
+    encodeRows(USER_METRIC_TYPES, byUser.userIds.length, (row, column) => columns[column][row]),
+  );
+  await sql`
+    insert into experiments.user_metrics (run, configuration, user_id, ab_group, scored, squared_error, absolute_error,
+      relevant, precision_at_10, ndcg_at_10, recall_at_10, average_precision_at_10)
+    select ${run}, ${configuration}, user_id, case in_b when 1 then 'B' else 'A' end, scored, squared_error,
+           absolute_error, relevant, precision_at_10, ndcg_at_10, recall_at_10, average_precision_at_10
+    from incoming_user_metrics`.execute(db);
+  return byUser.userIds.length;
+}
