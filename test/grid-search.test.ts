@@ -313,7 +313,7 @@ describe('npm run pipeline -- grid-search', () => {
     );
     expect(code).toBe(0);
     expect(stdout.trim().split('\n').at(-1)).toContain(
-      "it cannot be tonight's candidate: --set challengers: expected families that predict ratings",
+      "it cannot be tonight's candidate: --set challengers: als-implicit predicts no ratings",
     );
   });
 });
@@ -368,7 +368,7 @@ describe('npm run pipeline -- nightly --candidate', () => {
     for (const [line, says] of [
       ['--candidate 9999', '--candidate 9999: there is no such grid search'],
       [`--candidate ${await searchOf('only-unusable')}`, 'that grid search found no usable model'],
-      [`--candidate ${await searchOf('implicit')}`, 'expected families that predict ratings'],
+      [`--candidate ${await searchOf('implicit')}`, 'als-implicit predicts no ratings'],
       [`--candidate ${best.search} --set challengers=${four}`, '--set challengers: '],
       ['--candidate best', "option '--candidate <search>' argument 'best' is invalid"],
     ]) {

@@ -197,7 +197,7 @@ test('two runs are held side by side: data, gates, twins, decision, seconds, set
     [6, 'failed'],
   ]);
   expect(settings).toEqual([
-    { setting: 'quality.minimumRatings', a: 10, b: 100_000_000 },
+    { setting: 'quality.thresholds.ratings_minimum.error', a: 10, b: 100_000_000 },
     { setting: 'similar.perMovie', a: 4, b: 10 },
   ]);
   const [first, second] = runs;
