@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { randomRatings } from '../test/support/ratings.ts';
-import { type Model, buildRatingMatrix, evaluateModel, pairedBootstrap, trainModel } from './index.ts';
+import { type Model, buildRatingMatrix, evaluateModel, holm, pairedBootstrap, trainModel } from './index.ts';
 
 /** Two users, four movies; every user scores movies 1 to 4 as 4, 3, 2, 1. */
 async function byHand() {
@@ -87,7 +87,7 @@ test('the paired interval sees an effect that is the same for all, and none betw
     resamples: 500,
     seed: 1,
   });
-  expect(none).toEqual({ difference: 0, low: 0, high: 0 });
+  expect(none).toEqual({ difference: 0, low: 0, high: 0, p: 1 });
   const again = await pairedBootstrap({
     a,
     b: better,
@@ -127,4 +127,12 @@ test('no order of the ratings changes a bit of it', async () => {
   const found = await measure((rows) => rows);
   expect(found.dropped).toBeGreaterThan(0);
   expect(await measure((rows) => rows.toReversed())).toEqual(found);
+});
+
+// By hand: 3 × 0.01, 2 × 0.02 would be 0.04, 1 × 0.5; and none above 1 or below one that came before it.
+test("Holm's correction steps down from the smallest p-value", () => {
+  expect(holm([0.5, 0.01, 0.02])).toEqual([0.5, 0.03, 0.04]);
+  expect(holm([0.02, 0.021])).toEqual([0.04, 0.04]);
+  expect(holm([0.9, 0.8])).toEqual([1, 1]);
+  expect(holm([])).toEqual([]);
 });
