@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { readEnvironment } from './environment.ts';
-import { UsageError, resolveSettings, settingsHash } from './settings.ts';
+import { UsageError, resolveSettings, settingsHash, settingsSchema } from './settings.ts';
 
 const TWIN = { family: 'als', rank: 5, iterations: 5, regularization: 0.1, seed: 1 };
 
@@ -78,4 +78,39 @@ test('production takes a bundle of the workflows that is there, and nothing else
     bundle,
   );
   expect(readEnvironment({ ...production, NODE_ENV: 'test' }).NIGHTJAR_WORKFLOW_BUNDLE).toBeUndefined();
+});
+
+test('a channel of alerts is configured as a whole or not at all, and a refusal never shows a value', () => {
+  const read = (env: NodeJS.ProcessEnv) => () =>
+    readEnvironment({ DATABASE_URL: 'postgresql://me@db/night', ...env });
+  const mail = {
+    NIGHTJAR_ALERT_EMAIL_TO: 'on-call@example.org, team@example.org',
+    NIGHTJAR_ALERT_EMAIL_FROM: 'nightjar@example.org',
+    NIGHTJAR_SMTP_URL: 'smtp://me:secret@mail',
+  };
+  expect(read(mail)().NIGHTJAR_ALERT_EMAIL_TO).toEqual(['on-call@example.org', 'team@example.org']);
+  expect(read({ ...mail, NIGHTJAR_ALERT_EMAIL_FROM: '' })).toThrow('NIGHTJAR_ALERT_EMAIL_FROM is not set');
+  expect(read({ ...mail, NIGHTJAR_ALERT_EMAIL_TO: 'nobody' })).toThrow(
+    'NIGHTJAR_ALERT_EMAIL_TO: expected addresses',
+  );
+  expect(read({ ...mail, NIGHTJAR_SMTP_URL: 'http://me:secret@mail' })).toThrow(
+    'NIGHTJAR_SMTP_URL: expected smtp://',
+  );
+  expect(read({ NIGHTJAR_ALERT_WEBHOOK_SECRET: 'x'.repeat(16) })).toThrow(
+    'NIGHTJAR_ALERT_WEBHOOK_URL is not set',
+  );
+  const short = read({
+    NIGHTJAR_ALERT_WEBHOOK_URL: 'https://hook/secret',
+    NIGHTJAR_ALERT_WEBHOOK_SECRET: 'secret',
+  });
+  expect(short).toThrow('NIGHTJAR_ALERT_WEBHOOK_SECRET: expected at least 16 characters');
+  expect(short).not.toThrow('/secret');
+});
+
+test('settings of a run of before a setting was there have its default', () => {
+  const now = resolveSettings('small');
+  const alarm: Partial<typeof now.alarm> = { ...now.alarm };
+  const before: Partial<typeof now> = { ...now, retention: undefined };
+  delete alarm.regressionMargin;
+  expect(settingsSchema.parse({ ...before, alarm })).toEqual(now);
 });

@@ -100,6 +100,8 @@ const show = createCommand('show', 'Show the schedules, their next times and las
           skipped: info.numActionsSkippedOverlap,
         });
       }
+      // The server lists them in any order.
+      found.sort((a, b) => (a.id < b.id ? -1 : 1));
       if (json === true) print(found);
       else if (found.length === 0)
         console.log('no schedules; npm run schedule -- apply creates the declared ones');
