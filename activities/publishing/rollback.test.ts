@@ -294,7 +294,8 @@ describe('after three nights, the last of which promoted another configuration',
     // The ledger has one live run at a time. Even where two are: the pointer's lock and the champion decide.
     await database.pool.query('drop index pipeline.runs_one_live; drop index pipeline.runs_one_per_as_of');
     const { champion } = await standing();
-    const runs = [await decidePromotion(5, 3, champion), await decidePromotion(6, 4, champion)];
+    // Neither is what any night of this file may have made champion: to move there is to replace it.
+    const runs = [await decidePromotion(5, 7, champion), await decidePromotion(6, 8, champion)];
     // Of one as-of, so that it is not what refuses either.
     await database.pool.query('update pipeline.runs set as_of = $2 where run = $1', [runs[0], asOfOf(6)]);
     const before = await standing();
