@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { readEnvironment } from './environment.ts';
-import { UsageError, resolveSettings, settingsHash, settingsSchema } from './settings.ts';
+import { UsageError, readSettings, resolveSettings, settingsHash } from './settings.ts';
 
 const TWIN = { family: 'als', rank: 5, iterations: 5, regularization: 0.1, seed: 1 };
 
@@ -107,10 +107,13 @@ test('a channel of alerts is configured as a whole or not at all, and a refusal 
   expect(short).not.toThrow('/secret');
 });
 
-test('settings of a run of before a setting was there have its default', () => {
-  const now = resolveSettings('small');
-  const alarm: Partial<typeof now.alarm> = { ...now.alarm };
-  const before: Partial<typeof now> = { ...now, retention: undefined };
-  delete alarm.regressionMargin;
-  expect(settingsSchema.parse({ ...before, alarm })).toEqual(now);
+test('a run of before a setting was there has its default, and what is no setting any more is left out', () => {
+  const now = resolveSettings('small', ['alarm.rmseThreshold=0.9']);
+  const stored = JSON.parse(JSON.stringify(now)) as Record<string, Record<string, unknown>>;
+  delete stored.retention;
+  delete stored.alarm.regressionMargin;
+  delete stored.quality.thresholds;
+  stored.quality.maximumAgeDays = 2;
+  expect(readSettings('small', stored)).toEqual(now);
+  expect(() => readSettings('small', { ...stored, challengers: [] })).toThrow();
 });
