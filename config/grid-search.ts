@@ -1,7 +1,7 @@
 /** A grid search as it is asked for: which configurations are tried, and the metric that chooses among them. */
 
 import { z } from 'zod';
-import { METRICS, METRIC_NAMES, type Metric, isErrorMetric } from './metrics.ts';
+import { METRICS, METRIC_NAMES, type Metric, isBetter, isErrorMetric } from './metrics.ts';
 import { type ModelConfiguration, UsageError, modelConfigurationSchema } from './settings.ts';
 
 /** Metrics of a point that failed, or that its family has not, are null. */
@@ -81,7 +81,6 @@ export function byMetric(metric: Metric): (a: GridMetricColumns, b: GridMetricCo
   const worst = better === 'lower' ? Infinity : -Infinity;
   return (a, b) => {
     const [ofA, ofB] = [a[column] ?? worst, b[column] ?? worst];
-    if (ofA === ofB) return 0;
-    return ofA < ofB === (better === 'lower') ? -1 : 1;
+    return Number(isBetter(metric, ofB, ofA)) - Number(isBetter(metric, ofA, ofB));
   };
 }

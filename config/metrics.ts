@@ -13,6 +13,11 @@ export const METRICS = {
 export type Metric = keyof typeof METRICS;
 export const METRIC_NAMES = Object.keys(METRICS) as [Metric, ...Metric[]];
 
+/** Whether a value of a metric is better than another one; of equal ones neither is. */
+export function isBetter(metric: Metric, value: number, other: number): boolean {
+  return METRICS[metric].better === 'lower' ? value < other : value > other;
+}
+
 /** Whether a metric is about errors of predicted ratings; the others are about ranked lists. */
 export function isErrorMetric(metric: Metric): boolean {
   return METRICS[metric].better === 'lower';

@@ -59,7 +59,7 @@ export const settingsSchema = z.strictObject({
     rmseThreshold: z.number().positive(),
     /** Alert when the holdout RMSE is above that of the run before by more than this, in stars. */
     regressionMargin: z.number().min(0),
-    /** What happens then: keep what is served, publish all the same, or wait for an operator's decision. */
+    /** What happens over the threshold: keep what is served, publish all the same, or wait for an operator's decision. */
     policy: z.enum(['block', 'publish', 'ask']),
     /** How long an operator may take; after that what is served stays. */
     askHours: z.number().positive().max(12),

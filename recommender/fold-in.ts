@@ -67,7 +67,7 @@ async function foldIn(
     known.forEach((row, at) => (columns.ratings[at] = ratings.ratings[row]));
     const matrix = await buildRatingMatrix(columns, { signal });
     columns.free();
-    const { task, free } = prepare(fullSide(matrix, side, model), configuration, { threads });
+    const { task, lease } = prepare(fullSide(matrix, side, model), configuration, { threads });
     try {
       const fixed = side === 'users' ? task.itemFactors : task.userFactors;
       importFactors(model, side === 'users' ? model.itemFactors : model.userFactors, task.layout, fixed);
@@ -78,7 +78,7 @@ async function foldIn(
       const ids = (side === 'users' ? matrix.userIds : matrix.itemIds).slice();
       return { ids, factors };
     } finally {
-      free();
+      lease.free();
     }
   } finally {
     columns.release();

@@ -94,6 +94,37 @@ export class Workspace {
   }
 }
 
+/** What one piece of work takes of a workspace, given back all at once. */
+export class Lease {
+  readonly #workspace: Workspace;
+  readonly #what: string;
+  readonly #taken: Region[] = [];
+
+  /** @param what the work, for the error where there is not memory enough */
+  constructor(workspace: Workspace, what: string) {
+    this.#workspace = workspace;
+    this.#what = what;
+  }
+
+  /** As of the workspace. */
+  array<View extends TypedArray>(type: TypedArrayClass<View>, length: number): View {
+    const view = this.#workspace.array(type, length, this.#what);
+    this.#taken.push({ offset: view.byteOffset, bytes: view.byteLength });
+    return view;
+  }
+
+  /** @returns the offset of so many bytes */
+  allocate(bytes: number): number {
+    const region = this.#workspace.allocate(bytes, this.#what);
+    this.#taken.push(region);
+    return region.offset;
+  }
+
+  free(): void {
+    this.#workspace.free(...this.#taken);
+  }
+}
+
 function gigabytes(bytes: number): string {
   return `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -6,7 +6,7 @@ import { type Kernel, instantiate, kernelModule, writeFields } from './threads/k
 import { runThreads } from './threads/pool.ts';
 import type { ThreadContext } from './threads/protocol.ts';
 import { barrier, nextChunk } from './threads/sharing.ts';
-import type { Workspace } from './memory.ts';
+import { Lease, type Workspace } from './memory.ts';
 
 /** Lanes of a panel; the kernel's number. */
 const PANEL = 8;
@@ -68,46 +68,38 @@ export interface RankTask {
 /** The exact best items of each row; ties go to the smaller index, which is the smaller id. */
 export async function rankItems(request: RankingRequest): Promise<RankedLists> {
   const { workspace, rows, candidates, n, dimensions, cosine, leaveOut, threads, signal } = request;
-  const what = `ranking ${candidates.length} items for ${rows.length} rows`;
-  const taken: Parameters<typeof workspace.free> = [];
-  const take = <View extends (typeof taken)[number]>(view: View): View => {
-    taken.push(view);
-    return view;
-  };
+  const lease = new Lease(workspace, `ranking ${candidates.length} items for ${rows.length} rows`);
   try {
     const panelCount = Math.ceil(candidates.length / PANEL);
     const module = kernelModule();
     const kernel = instantiate(module, workspace.memory);
-    const queries = take(
-      workspace.array(Float32Array, (request.queries.length / request.rank) * dimensions, what),
-    );
+    const queries = lease.array(Float32Array, (request.queries.length / request.rank) * dimensions);
     copyRows(request.queries, request.rank, queries, dimensions);
     const items = cosine
       ? queries
-      : take(workspace.array(Float32Array, (request.items.length / request.rank) * dimensions, what));
+      : lease.array(Float32Array, (request.items.length / request.rank) * dimensions);
     if (!cosine) copyRows(request.items, request.rank, items, dimensions);
     const task: RankTask = {
       module,
       memory: workspace.memory,
-      rows: take(workspace.array(Uint32Array, rows.length, what)),
+      rows: lease.array(Uint32Array, rows.length),
       queries,
       items,
-      lengths: cosine ? take(workspace.array(Float64Array, items.length / dimensions, what)) : null,
-      candidates: take(workspace.array(Uint32Array, candidates.length, what)),
-      panels: take(workspace.array(Float32Array, panelCount * PANEL * dimensions, what)),
-      panelItems: take(workspace.array(Uint32Array, panelCount * PANEL, what)),
-      blockNorms: take(workspace.array(Float32Array, Math.ceil(panelCount / PANELS_PER_BLOCK), what)),
+      lengths: cosine ? lease.array(Float64Array, items.length / dimensions) : null,
+      candidates: lease.array(Uint32Array, candidates.length),
+      panels: lease.array(Float32Array, panelCount * PANEL * dimensions),
+      panelItems: lease.array(Uint32Array, panelCount * PANEL),
+      blockNorms: lease.array(Float32Array, Math.ceil(panelCount / PANELS_PER_BLOCK)),
       dimensions,
       n,
       leaveOut,
-      listItems: take(workspace.array(Uint32Array, rows.length * n, what)),
-      listScores: take(workspace.array(Float64Array, rows.length * n, what)),
-      counts: take(workspace.array(Uint32Array, rows.length, what)),
+      listItems: lease.array(Uint32Array, rows.length * n),
+      listScores: lease.array(Float64Array, rows.length * n),
+      counts: lease.array(Uint32Array, rows.length),
       itemIds: request.itemIds,
-      scratch: Array.from({ length: threads }, () => {
-        const bytes = TASK_BYTES + kernel.rankBytes(QUERIES_PER_CHUNK, dimensions);
-        return take(workspace.allocate(bytes, what)).offset;
-      }),
+      scratch: Array.from({ length: threads }, () =>
+        lease.allocate(TASK_BYTES + kernel.rankBytes(QUERIES_PER_CHUNK, dimensions)),
+      ),
     };
     task.rows.set(rows);
     task.candidates.set(candidates);
@@ -120,7 +112,7 @@ export async function rankItems(request: RankingRequest): Promise<RankedLists> {
       scores: task.listScores.slice(),
     };
   } finally {
-    workspace.free(...taken);
+    lease.free();
   }
 }
 

@@ -9,6 +9,7 @@ import {
 import type { TrainedFactors } from './als.ts';
 import { type Configuration, type FactorizationConfiguration, predictsRatings } from './configuration.ts';
 import { exportedWidth } from './export-factors.ts';
+import { Lease } from './memory.ts';
 import type { Model } from './model.ts';
 import type { RatingMatrix } from './ratings.ts';
 import type { StartFactors } from './start.ts';
@@ -99,7 +100,7 @@ async function trainFactors(
   options: TrainOptions,
 ): Promise<TrainedFactors> {
   const { threads, signal, onIteration, onCheckpoint, checkpointSeconds = 2 } = options;
-  const { task, free } = prepare(matrix, configuration, options);
+  const { task, lease } = prepare(matrix, configuration, options);
   const started = performance.now();
   try {
     const [factors] = await runThreads<TrainedFactors>(
@@ -116,7 +117,7 @@ async function trainFactors(
     );
     return factors;
   } finally {
-    free();
+    lease.free();
   }
 }
 
@@ -125,19 +126,13 @@ export function prepare(
   matrix: RatingMatrix,
   configuration: FactorizationConfiguration,
   { threads, start, resume }: Pick<TrainOptions, 'threads' | 'start' | 'resume'>,
-): { task: AlsTask; free: () => void } {
+): { task: AlsTask; lease: Lease } {
   const { workspace, userIds, itemIds } = matrix;
   const layout = layoutOf(configuration);
   const { width, stride, block } = layout;
-  const what = `training ${configuration.family} of rank ${configuration.rank}`;
   const module = kernelModule();
   const kernel = instantiate(module, workspace.memory);
-  const taken: Parameters<typeof workspace.free> = [];
-  const take = <View extends (typeof taken)[number]>(view: View): View => {
-    taken.push(view);
-    return view;
-  };
-  const free = (): void => workspace.free(...taken);
+  const lease = new Lease(workspace, `training ${configuration.family} of rank ${configuration.rank}`);
   try {
     const gramBlocks = Math.ceil(Math.max(userIds.length, itemIds.length) / ROWS_PER_GRAM);
     const implicit = configuration.family === 'als-implicit';
@@ -148,25 +143,24 @@ export function prepare(
       matrix: { userIds, itemIds, byUser, byItem, scale, mean },
       configuration,
       layout,
-      userFactors: take(workspace.array(Float32Array, userIds.length * stride, what)),
-      itemFactors: take(workspace.array(Float32Array, itemIds.length * stride, what)),
-      userObjective: take(workspace.array(Float64Array, userIds.length, what)),
-      itemObjective: take(workspace.array(Float64Array, itemIds.length, what)),
-      gram: implicit ? take(workspace.array(Float32Array, stride * stride, what)) : null,
-      blockGrams: implicit ? take(workspace.array(Float32Array, gramBlocks * stride * stride, what)) : null,
+      userFactors: lease.array(Float32Array, userIds.length * stride),
+      itemFactors: lease.array(Float32Array, itemIds.length * stride),
+      userObjective: lease.array(Float64Array, userIds.length),
+      itemObjective: lease.array(Float64Array, itemIds.length),
+      gram: implicit ? lease.array(Float32Array, stride * stride) : null,
+      blockGrams: implicit ? lease.array(Float32Array, gramBlocks * stride * stride) : null,
       // The last one stays 0: a search for the first that is not done ends there.
-      doneChunks: take(workspace.array(Uint8Array, CHUNKS + 1, what)),
-      scratch: Array.from({ length: threads }, () => {
-        const bytes = 2 * SIDE_BYTES + kernel.solverBytes(width, stride, block);
-        return take(workspace.allocate(bytes, what)).offset;
-      }),
+      doneChunks: lease.array(Uint8Array, CHUNKS + 1),
+      scratch: Array.from({ length: threads }, () =>
+        lease.allocate(2 * SIDE_BYTES + kernel.solverBytes(width, stride, block)),
+      ),
       start: start ?? null,
       resume: resume ?? null,
       checkpointEvery: null,
     };
-    return { task, free };
+    return { task, lease };
   } catch (error) {
-    free();
+    lease.free();
     throw error;
   }
 }

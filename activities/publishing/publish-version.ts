@@ -1,12 +1,13 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
-import { attachedRuns, partitionName } from '../../database/versions.ts';
+import { partitionName } from '../../database/versions.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import { servingChampion } from '../selection/champion.ts';
 import { recordDecision } from '../selection/record-decision.ts';
 import { type SelectionResult, readSelection } from '../selection/result.ts';
+import { lockPointer, markServed, missingTables, replaceChampion } from './pointer.ts';
 import { MODEL_TABLES, STORE_TABLES } from './store-tables.ts';
 
 export interface PublishResult extends StageResult {
@@ -31,8 +32,7 @@ export function publishVersion(
     return attempt.finish(async ({ db }) => {
       await assertComplete(db, run);
       const counted = await countRows(db, run);
-      // Publishers queue here, and rollbacks; readers read on.
-      await sql`lock table serving.pointer in share row exclusive mode`.execute(db);
+      await lockPointer(db);
       const previous = await db
         .selectFrom('serving.pointer as p')
         .innerJoin('serving.versions as v', 'v.run', 'p.model_run')
@@ -59,10 +59,7 @@ export function publishVersion(
 }
 
 async function assertComplete(db: Db, run: number): Promise<void> {
-  const missing: string[] = [];
-  for (const table of STORE_TABLES) {
-    if (!(await attachedRuns(db, table)).includes(run)) missing.push(table);
-  }
+  const missing = await missingTables(db, STORE_TABLES, run);
   if (missing.length > 0) {
     throw terminalFailure(
       'PublishRefused',
@@ -113,20 +110,7 @@ async function moveChampion(db: Db, run: number, selection: SelectionResult): Pr
     );
   }
   if (selection.decision === 'first' || selection.decision === 'promotion') {
-    await db
-      .updateTable('models.champions')
-      .set({ retired_at: sql`clock_timestamp()` })
-      .where('retired_at', 'is', null)
-      .execute();
-    await db
-      .insertInto('models.champions')
-      .values({ configuration, parameters: JSON.stringify(selection.parameters), run })
-      .execute();
+    await replaceChampion(db, run, configuration, selection.parameters);
   }
-  await db
-    .updateTable('models.metadata')
-    .set({ status: 'retired' })
-    .where('status', '=', 'champion')
-    .execute();
-  await db.updateTable('models.metadata').set({ status: 'champion' }).where('run', '=', run).execute();
+  await markServed(db, run);
 }

@@ -4,6 +4,7 @@ import { transaction } from '../../database/session.ts';
 import { servingChampion } from '../selection/champion.ts';
 import { readSelection } from '../selection/result.ts';
 import { terminalFailure } from '../support/failures.ts';
+import { lockPointer, markServed, replaceChampion } from './pointer.ts';
 import { assertAttached } from './verify-version.ts';
 
 export interface RestoreVersionInput {
@@ -39,8 +40,7 @@ export interface RollbackResult {
 export function restoreVersion(connection: Connection, input: RestoreVersionInput): Promise<RollbackResult> {
   const request = `${input.workflowId}/${input.executionId}`;
   return transaction(connection, async ({ db }) => {
-    // Behind a publisher, or another rollback; readers read on.
-    await sql`lock table serving.pointer in share row exclusive mode`.execute(db);
+    await lockPointer(db);
     const { served, target } = await readVersions(db, input);
     const result = (changed: boolean, previous: Version, note: string): RollbackResult => ({
       changed,
@@ -136,20 +136,7 @@ function versionOf(db: Db, run: number) {
 async function moveChampion(db: Db, { run, configuration }: Version, from: string | null): Promise<void> {
   if (from !== configuration) {
     const { parameters } = await readSelection(db, run);
-    await db
-      .updateTable('models.champions')
-      .set({ retired_at: sql`clock_timestamp()` })
-      .where('retired_at', 'is', null)
-      .execute();
-    await db
-      .insertInto('models.champions')
-      .values({ configuration, parameters: JSON.stringify(parameters), run })
-      .execute();
+    await replaceChampion(db, run, configuration, parameters);
   }
-  await db
-    .updateTable('models.metadata')
-    .set({ status: 'retired' })
-    .where('status', '=', 'champion')
-    .execute();
-  await db.updateTable('models.metadata').set({ status: 'champion' }).where('run', '=', run).execute();
+  await markServed(db, run);
 }

@@ -7,6 +7,7 @@ import { type StageResult, runStage } from '../support/stage.ts';
 import { forgetAlerts } from '../monitoring/alerts.ts';
 import { type Dropped, dropPartitions } from './leftovers.ts';
 import { forgetOldEvidence } from './old-evidence.ts';
+import { lockPointer } from './pointer.ts';
 import { BATCH_TABLES, DATA_TABLES, MODEL_TABLES, SILVER_TABLES } from './store-tables.ts';
 
 export interface RetireResult extends StageResult {
@@ -32,7 +33,7 @@ export function retireVersions(
     const { settings, mayPublish } = context;
     const { kept, data } = await attempt.write(async ({ db }) => {
       // A rollback takes its turn: to what is kept here, or before us, and then it is kept.
-      await sql`lock table serving.pointer in share row exclusive mode`.execute(db);
+      await lockPointer(db);
       const versions = await keptVersions(db, settings.publishing.keepVersions);
       const pointer = await db.selectFrom('serving.pointer').select('data_run').executeTakeFirst();
       await markRetired(db, versions);

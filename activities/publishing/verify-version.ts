@@ -2,11 +2,12 @@ import { sql } from 'kysely';
 import type { Connection, Db } from '../../database/connect.ts';
 import { type PublishedVersion, findTarget } from '../../database/served-versions.ts';
 import { transaction } from '../../database/session.ts';
-import { attachedRuns, partitionName } from '../../database/versions.ts';
+import { partitionName } from '../../database/versions.ts';
 import { exportedWidth } from '../../recommender/index.ts';
 import { readSelection } from '../selection/result.ts';
 import { assertMeant } from '../support/database.ts';
 import { terminalFailure } from '../support/failures.ts';
+import { missingTables } from './pointer.ts';
 import { MODEL_TABLES } from './store-tables.ts';
 
 export interface VerifyVersionInput {
@@ -72,10 +73,7 @@ export async function assertAttached(
   db: Db,
   version: Pick<PublishedVersion, 'run' | 'model_version'>,
 ): Promise<void> {
-  const missing: string[] = [];
-  for (const table of MODEL_TABLES) {
-    if (!(await attachedRuns(db, table)).includes(version.run)) missing.push(table);
-  }
+  const missing = await missingTables(db, MODEL_TABLES, version.run);
   if (missing.length > 0) throw notWhole(version, `no ${missing.join(', ')} of it`);
 }
 

@@ -1,22 +1,11 @@
+import type { Selectable } from 'kysely';
 import type { Threshold } from '../../config/checks.ts';
 import type { Settings } from '../../config/settings.ts';
-import type { CheckStatus, GateScope, Severity } from '../../database/types/index.ts';
+import type { CheckResults, CheckStatus } from '../../database/types/index.ts';
 import type { Check, Observation } from './check.ts';
 
-/** What a check has to say of a run. */
-export interface Judgement {
-  check_name: string;
-  scope: GateScope;
-  /** The worst that it may come to. */
-  severity: Severity;
-  status: CheckStatus;
-  observed: number | null;
-  expected: string;
-  warn_threshold: number | null;
-  error_threshold: number | null;
-  message: string;
-  sample: unknown[];
-}
+/** What a check has to say of a run, as its row in `quality.check_results`. */
+export type Judgement = Omit<Selectable<CheckResults>, 'run' | 'checked_at'>;
 
 /** Holds what was measured against the thresholds: that of `error` first, then that of `warn`. */
 export function judge(check: Check, observation: Observation, settings: Settings): Judgement {

@@ -1,15 +1,16 @@
 import { sql } from 'kysely';
-import { type Arm, trainings } from '../../config/ab-test.ts';
-import { METRICS, type Metric } from '../../config/metrics.ts';
+import { trainings } from '../../config/ab-test.ts';
+import { METRICS, type Metric, isBetter } from '../../config/metrics.ts';
 import type { Connection, Db } from '../../database/connect.ts';
-import { abTest, abTestArms } from '../../database/experiments.ts';
+import { abTestArms } from '../../database/experiments.ts';
 import { transaction } from '../../database/session.ts';
 import type { AbGroup } from '../../database/types/index.ts';
 import { configurationKey, holm, pairedBootstrap, userGroup } from '../../recommender/index.ts';
 import { terminalFailure } from '../support/failures.ts';
 import type { StageResult } from '../support/stage.ts';
+import { enteredTest } from '../training/ab-test.ts';
 import { type ArmValues, armMetric, armValues, assertPaired } from './arm-values.ts';
-import { PARTS, gainOfB } from './paired-comparison.ts';
+import { PARTS } from './paired-comparison.ts';
 import { BROKEN_SAMPLE_RATIO, groupsRatioPValue } from './sample-ratio.ts';
 
 export interface FinishAbTestInput {
@@ -42,9 +43,9 @@ export async function finishAbTest(
   { test }: FinishAbTestInput,
   signal: AbortSignal,
 ): Promise<AbTestOutcome> {
-  const entered = await readTest(connection.db, test);
+  const entered = await enteredTest(connection.db, test);
   if (entered.finished_at === null) await compare(connection, entered, signal);
-  const found = await readTest(connection.db, test);
+  const found = await enteredTest(connection.db, test);
   if (found.winner === null || found.decided === null || found.sample_ratio_p === null)
     throw new Error(`A/B test ${test}: its comparison was not kept`);
   return {
@@ -59,19 +60,7 @@ export async function finishAbTest(
   };
 }
 
-async function readTest(db: Db, test: string) {
-  const found = await abTest(db, test);
-  if (found === undefined) throw terminalFailure('InvalidRequest', `A/B test ${test}: there is no such one`);
-  // Both were checked when they were entered.
-  return {
-    ...found,
-    metric: found.metric as Metric,
-    arms: found.arms as Arm[],
-    seeds: found.seeds as number[],
-  };
-}
-
-type Entered = Awaited<ReturnType<typeof readTest>>;
+type Entered = Awaited<ReturnType<typeof enteredTest>>;
 
 interface MeasuredArm {
   arm: number;
@@ -94,9 +83,7 @@ async function compare(connection: Connection, entered: Entered, signal: AbortSi
     arms.map(({ values }) => values),
   );
   const comparisons = await compareWithFirst(entered, arms, signal);
-  const best = arms.reduce((one, other) =>
-    gainOfB({ metric, difference: one.value - other.value, low: 0, high: 0 }).gain > 0 ? other : one,
-  );
+  const best = arms.reduce((one, other) => (isBetter(metric, other.value, one.value) ? other : one));
   const against = comparisons.filter(({ arm }) => best.arm === 1 || arm === best.arm);
   const decided = against.every((one) => one.decided);
 
@@ -115,45 +102,7 @@ async function compare(connection: Connection, entered: Entered, signal: AbortSi
       const groups: Awaited<ReturnType<typeof groupMetrics>>[] = [];
       for (const arm of arms) groups.push(await groupMetrics(db, entered, arm));
       const sampleRatioP = groupsRatioPValue(groups.map(({ users }) => users));
-      await db
-        .insertInto('experiments.ab_test_results')
-        .values(
-          arms.map(({ ab_group, name, rank }, at) => {
-            const { rmse, mae, precision_at_10, users, predictions } = groups[at];
-            return {
-              test_id: test,
-              run,
-              ab_group,
-              model_name: name,
-              rank,
-              rmse,
-              mae,
-              precision_at_10,
-              users,
-              predictions,
-              is_winner: name === best.name,
-              decided,
-              sample_ratio_p: sampleRatioP,
-              test_date: entered.created_at,
-            };
-          }),
-        )
-        .execute();
-      await db
-        .insertInto('experiments.ab_test_arms')
-        .values(
-          arms.map(({ arm, ab_group, name, configurations, value, bySeed }, at) => ({
-            test_id: test,
-            arm,
-            ab_group,
-            name,
-            configurations,
-            value,
-            group_value: groups[at].value,
-            seed_deviation: deviation(bySeed),
-          })),
-        )
-        .execute();
+      await insertArms(db, entered, arms, groups, { winner: best.name, decided, sampleRatioP });
       await db.insertInto('experiments.ab_test_comparisons').values(comparisons).execute();
       await db
         .updateTable('experiments.ab_tests')
@@ -166,6 +115,55 @@ async function compare(connection: Connection, entered: Entered, signal: AbortSi
     },
     { signal },
   );
+}
+
+/** Each arm's row among the results of all tests, and what is kept of ad-hoc ones besides. */
+async function insertArms(
+  db: Db,
+  { test_id, run, created_at }: Entered,
+  arms: MeasuredArm[],
+  groups: Awaited<ReturnType<typeof groupMetrics>>[],
+  { winner, decided, sampleRatioP }: { winner: string; decided: boolean; sampleRatioP: number },
+): Promise<void> {
+  await db
+    .insertInto('experiments.ab_test_results')
+    .values(
+      arms.map(({ ab_group, name, rank }, at) => {
+        const { rmse, mae, precision_at_10, users, predictions } = groups[at];
+        return {
+          test_id,
+          run,
+          ab_group,
+          model_name: name,
+          rank,
+          rmse,
+          mae,
+          precision_at_10,
+          users,
+          predictions,
+          is_winner: name === winner,
+          decided,
+          sample_ratio_p: sampleRatioP,
+          test_date: created_at,
+        };
+      }),
+    )
+    .execute();
+  await db
+    .insertInto('experiments.ab_test_arms')
+    .values(
+      arms.map(({ arm, ab_group, name, configurations, value, bySeed }, at) => ({
+        test_id,
+        arm,
+        ab_group,
+        name,
+        configurations,
+        value,
+        group_value: groups[at].value,
+        seed_deviation: deviation(bySeed),
+      })),
+    )
+    .execute();
 }
 
 async function measuredArms(db: Db, { test_id: test, run, metric, arms, seeds }: Entered) {

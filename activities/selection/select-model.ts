@@ -1,4 +1,4 @@
-import { type Metric, METRICS, isErrorMetric } from '../../config/metrics.ts';
+import { type Metric, METRICS, isBetter, isErrorMetric } from '../../config/metrics.ts';
 import type { ModelConfiguration } from '../../config/settings.ts';
 import type { Connection, Db } from '../../database/connect.ts';
 import { configurationKey } from '../../recommender/index.ts';
@@ -27,26 +27,31 @@ export function selectModel(
     );
     const served = await servingChampion(connection.db);
     const champion = served === null ? null : candidate(served.parameters, twins, metric, run);
-    const evidence = await gatherEvidence(connection.db, context, challengers, champion, signal);
-    const decision = decide(evidence.decisive, context.settings);
-    const chosen =
-      champion?.configuration === decision.configuration ? champion : evidence.decisive.challenger;
-    const { parameters } = chosen as Candidate;
+    const { evidence, comparisons, best } = await gatherEvidence(
+      connection.db,
+      context,
+      challengers,
+      champion,
+      signal,
+    );
+    const decision = decide(evidence, context.settings);
+    const { configuration, parameters } =
+      champion?.configuration === decision.configuration ? champion : best;
     const result: SelectionResult = {
       rows: 1,
       decision: decision.decision,
       serve: decision.decision !== 'blocked' && decision.decision !== 'not_published',
-      configuration: chosen.configuration,
+      configuration,
       parameters,
       modelVersion: `${parameters.family}-rank${parameters.rank}-run${run}`,
       from: champion?.configuration ?? null,
       reason: decision.reason,
-      numbers: numbersOf(evidence.decisive),
+      numbers: numbersOf(evidence),
       note: decision.ask === undefined ? decision.decision : 'an operator is asked',
       ...(decision.ask === undefined ? {} : { ask: decision.ask }),
     };
     return attempt.finish(async ({ db }) => {
-      await insertComparisons(db, run, evidence.comparisons);
+      await insertComparisons(db, run, comparisons);
       await registerVersion(db, context, result);
       await recordAlarm(db, run, decision);
       // A decision that publishes is recorded by the publish itself, one that is asked for by whoever takes it.
@@ -87,11 +92,10 @@ async function gatherEvidence(
   challengers: Candidate[],
   champion: Candidate | null,
   signal: AbortSignal,
-): Promise<{ decisive: Evidence; comparisons: PairedComparison[] }> {
+): Promise<{ evidence: Evidence; comparisons: PairedComparison[]; best: Candidate }> {
   const { metric } = selection;
-  const lower = METRICS[metric].better === 'lower';
   const challenger = challengers.reduce((best, other) =>
-    other.value !== best.value && other.value < best.value === lower ? other : best,
+    isBetter(metric, other.value, best.value) ? other : best,
   );
   const compare = (a: string, others: string[]): Promise<PairedComparison[]> =>
     comparePaired(db, run, metric, a, others, selection, signal);
@@ -109,7 +113,8 @@ async function gatherEvidence(
     : await compare(configurationKey({ family: 'popular' }), [challenger.configuration]);
   return {
     comparisons: [...against, ...baselines],
-    decisive: {
+    best: challenger,
+    evidence: {
       challenger,
       champion,
       comparison: against.find(({ b }) => b === challenger.configuration) ?? null,

@@ -7,18 +7,18 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type AbTestInput, type Arm, checkAbTest, trainings } from '../../config/ab-test.ts';
 import { METRICS, type Metric } from '../../config/metrics.ts';
-import { UsageError } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
-import { abTest, chooseSnapshot, keptSnapshots } from '../../database/experiments.ts';
+import { abTest } from '../../database/experiments.ts';
 import { transaction } from '../../database/session.ts';
-import { UnusableModelError, configurationKey, trainModel } from '../../recommender/index.ts';
+import { UnusableModelError, configurationKey } from '../../recommender/index.ts';
 import { assertMeant } from '../support/database.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { type ActivityDependencies, loadRun } from '../support/run.ts';
+import { asRequested } from '../support/settings.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
-import { reportIterations } from './progress.ts';
+import { assertKept, snapshotFor } from './kept-snapshot.ts';
 import { storeTwin } from './store-twin.ts';
-import { measureTwin } from './twin.ts';
+import { measureTwinAtOnce } from './twin.ts';
 
 export interface BeginAbTestInput extends AbTestInput {
   /** The run whose snapshot it is on; the newest that came to its end where it is left out. */
@@ -43,11 +43,18 @@ export async function beginAbTest(
   input: BeginAbTestInput,
 ): Promise<BegunAbTest> {
   const { db } = connection;
-  const { arms, metric, salt = null, seeds = [] } = checked(input);
+  const {
+    arms,
+    metric,
+    salt = null,
+    seeds = [],
+  } = asRequested(() =>
+    checkAbTest({ arms: input.arms, metric: input.metric, salt: input.salt, seeds: input.seeds }),
+  );
   await assertMeant(connection, input.database);
   const test = input.workflowId;
   if ((await abTest(db, test)) === undefined) {
-    const run = await snapshotFor(db, input.run);
+    const run = await endedSnapshot(db, input.run);
     const { selection } = (await loadRun(db, run)).settings;
     await db
       .insertInto('experiments.ab_tests')
@@ -85,30 +92,12 @@ export async function beginAbTest(
   };
 }
 
-function checked({ arms, metric, salt, seeds }: AbTestInput): AbTestInput {
-  try {
-    return checkAbTest({ arms, metric, salt, seeds });
-  } catch (error) {
-    if (error instanceof UsageError) throw terminalFailure('InvalidRequest', error.message);
-    throw error;
-  }
-}
-
-async function snapshotFor(db: Db, run: number | undefined): Promise<number> {
-  const kept = await keptSnapshots(db);
-  const chosen = chooseSnapshot(kept, run);
-  if (chosen?.status === 'running') {
-    throw terminalFailure(
-      'InvalidRequest',
-      `run ${chosen.run} is live and measures twins of its own, expected a run that has ended; wait for its end`,
-    );
-  }
-  if (chosen !== undefined) return chosen.run;
-  const there =
-    kept.length === 0 ? 'there is none' : `there are those of runs ${kept.map((one) => one.run).join(', ')}`;
+async function endedSnapshot(db: Db, wanted: number | undefined): Promise<number> {
+  const { run, status } = await snapshotFor(db, wanted, 'test');
+  if (status !== 'running') return run;
   throw terminalFailure(
-    'SnapshotGone',
-    `the snapshot of ${run === undefined ? 'a run that came to its end' : `run ${run}`} is not kept, expected one that is, and ${there}; test on another run, or start a night first`,
+    'InvalidRequest',
+    `run ${run} is live and measures twins of its own, expected a run that has ended; wait for its end`,
   );
 }
 
@@ -144,25 +133,16 @@ export async function evaluateArmTwin(
       .executeTakeFirst();
   const before = await measured();
   if (before === undefined) {
-    if (!(await keptSnapshots(connection.db)).some((kept) => kept.run === run)) {
-      throw terminalFailure(
-        'SnapshotGone',
-        `A/B test ${test}: the snapshot of run ${run} was dropped by a later night, expected it to be kept to the last arm; test on a newer run`,
-      );
-    }
-    const twin = await measureTwin(dependencies, run, heartbeat, (matrix) =>
-      trainModel(matrix, configuration, {
-        threads: dependencies.threads,
-        signal: heartbeat.signal,
-        onIteration: reportIterations(heartbeat.report, configuration),
-      }),
-    ).catch((error: unknown) => {
-      if (!(error instanceof UnusableModelError)) throw error;
-      throw terminalFailure(
-        'ModelUnusable',
-        `A/B test ${test}, ${key}: ${error.message}, expected finite ones; look at the arm's regularisation and rank`,
-      );
-    });
+    await assertKept(connection.db, run, { by: `A/B test ${test}`, until: 'last arm', verb: 'test' });
+    const twin = await measureTwinAtOnce(dependencies, run, configuration, heartbeat).catch(
+      (error: unknown) => {
+        if (!(error instanceof UnusableModelError)) throw error;
+        throw terminalFailure(
+          'ModelUnusable',
+          `A/B test ${test}, ${key}: ${error.message}, expected finite ones; look at the arm's regularisation and rank`,
+        );
+      },
+    );
     await transaction(connection, (session) => storeTwin(session, run, configuration, twin, test), {
       signal: heartbeat.signal,
     });
@@ -174,9 +154,14 @@ export async function evaluateArmTwin(
 }
 
 /** A test that was entered. */
-async function enteredTest(db: Db, test: string) {
+export async function enteredTest(db: Db, test: string) {
   const found = await abTest(db, test);
   if (found === undefined) throw terminalFailure('InvalidRequest', `A/B test ${test}: there is no such one`);
   // They were checked when they were entered.
-  return { ...found, metric: found.metric as Metric, arms: found.arms as Arm[] };
+  return {
+    ...found,
+    metric: found.metric as Metric,
+    arms: found.arms as Arm[],
+    seeds: found.seeds as number[],
+  };
 }

@@ -1,15 +1,13 @@
 import { METRICS } from '../../config/metrics.ts';
 import type { ModelConfiguration } from '../../config/settings.ts';
-import type { Db } from '../../database/connect.ts';
-import { gridSearchResults, keptSnapshots } from '../../database/experiments.ts';
+import { gridSearchResults } from '../../database/experiments.ts';
 import { transaction } from '../../database/session.ts';
-import { UnusableModelError, configurationKey, trainModel } from '../../recommender/index.ts';
-import { terminalFailure } from '../support/failures.ts';
+import { UnusableModelError, configurationKey } from '../../recommender/index.ts';
 import type { ActivityDependencies } from '../support/run.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { type GridSearchReference, entered, inWords } from './grid-search.ts';
-import { reportIterations } from './progress.ts';
-import { measureTwin, metricColumns } from './twin.ts';
+import { assertKept } from './kept-snapshot.ts';
+import { measureTwinAtOnce, metricColumns } from './twin.ts';
 
 export interface GridPointInput extends GridSearchReference {
   configuration: ModelConfiguration;
@@ -38,7 +36,7 @@ export async function evaluateGridPoint(
   const { run, metric } = await entered(db, search);
   const point = async () => (await gridSearchResults(db, search)).find((row) => row.configuration === key);
   if ((await point()) === undefined) {
-    await assertKept(db, search, run);
+    await assertKept(db, run, { by: `grid search ${search}`, until: 'last point', verb: 'search' });
     const tried = await tryPoint(dependencies, run, configuration, heartbeat);
     const { family, rank, iterations, regularization } = configuration;
     await transaction(
@@ -70,14 +68,6 @@ export async function evaluateGridPoint(
   };
 }
 
-async function assertKept(db: Db, search: number, run: number): Promise<void> {
-  if ((await keptSnapshots(db)).some((kept) => kept.run === run)) return;
-  throw terminalFailure(
-    'SnapshotGone',
-    `grid search ${search}: the snapshot of run ${run} was dropped by a later night, expected it to be kept to the last point; search on a newer run`,
-  );
-}
-
 async function tryPoint(
   dependencies: ActivityDependencies,
   run: number,
@@ -85,13 +75,7 @@ async function tryPoint(
   heartbeat: Heartbeat,
 ) {
   try {
-    const { evaluation, ...twin } = await measureTwin(dependencies, run, heartbeat, (matrix) =>
-      trainModel(matrix, configuration, {
-        threads: dependencies.threads,
-        signal: heartbeat.signal,
-        onIteration: reportIterations(heartbeat.report, configuration),
-      }),
-    );
+    const { evaluation, ...twin } = await measureTwinAtOnce(dependencies, run, configuration, heartbeat);
     return {
       status: 'ok' as const,
       ...metricColumns(evaluation),

@@ -7,21 +7,17 @@ import { isDeepStrictEqual } from 'node:util';
 import { sql } from 'kysely';
 import { type GridSearchInput, byMetric, checkGridSearch } from '../../config/grid-search.ts';
 import { METRICS, type Metric } from '../../config/metrics.ts';
-import { type ModelConfiguration, UsageError } from '../../config/settings.ts';
+import type { ModelConfiguration } from '../../config/settings.ts';
 import type { Connection, Db } from '../../database/connect.ts';
-import {
-  type KeptSnapshot,
-  chooseSnapshot,
-  gridSearch,
-  gridSearchResults,
-  keptSnapshots,
-} from '../../database/experiments.ts';
+import { gridSearch, gridSearchResults } from '../../database/experiments.ts';
 import { transaction } from '../../database/session.ts';
 import { configurationKey } from '../../recommender/index.ts';
 import { assertMeant } from '../support/database.ts';
 import { terminalFailure } from '../support/failures.ts';
+import { asRequested } from '../support/settings.ts';
 import type { ActivityDependencies } from '../support/run.ts';
 import type { StageResult } from '../support/stage.ts';
+import { snapshotFor } from './kept-snapshot.ts';
 
 export interface BeginGridSearchInput extends GridSearchInput {
   /** The run whose snapshot is searched on; the newest that came to its end where it is left out. */
@@ -50,10 +46,10 @@ export async function beginGridSearch(
   input: BeginGridSearchInput,
 ): Promise<BegunGridSearch> {
   const { db } = connection;
-  const { points, metric } = checked(input);
+  const { points, metric } = asRequested(() => checkGridSearch(input));
   await assertMeant(connection, input.database);
   if ((await searchOf(db, input.workflowId)) === undefined) {
-    const { run } = await snapshotFor(db, input.run);
+    const { run } = await snapshotFor(db, input.run, 'search');
     await db
       .insertInto('experiments.grid_searches')
       .values({
@@ -80,15 +76,6 @@ export async function beginGridSearch(
   return { search, run, asOf: found.as_of.toISOString(), note: `grid search ${search}${again}` };
 }
 
-function checked(input: GridSearchInput): GridSearchInput {
-  try {
-    return checkGridSearch(input);
-  } catch (error) {
-    if (error instanceof UsageError) throw terminalFailure('InvalidRequest', error.message);
-    throw error;
-  }
-}
-
 async function searchOf(db: Db, workflowId: string) {
   const entered = await db
     .selectFrom('experiments.grid_searches')
@@ -96,18 +83,6 @@ async function searchOf(db: Db, workflowId: string) {
     .where('workflow_id', '=', workflowId)
     .executeTakeFirst();
   return entered === undefined ? undefined : gridSearch(db, entered.search);
-}
-
-async function snapshotFor(db: Db, run: number | undefined): Promise<KeptSnapshot> {
-  const kept = await keptSnapshots(db);
-  const chosen = chooseSnapshot(kept, run);
-  if (chosen !== undefined) return chosen;
-  const there =
-    kept.length === 0 ? 'there is none' : `there are those of runs ${kept.map((one) => one.run).join(', ')}`;
-  throw terminalFailure(
-    'SnapshotGone',
-    `the snapshot of ${run === undefined ? 'a run that came to its end' : `run ${run}`} is not kept, expected one that is, and ${there}; search on another run, or start a night first`,
-  );
 }
 
 /** What a grid search came to; its points stand in `experiments.grid_search_results`. */

@@ -37,13 +37,13 @@ export async function loadModelInput(
   const key: SnapshotKey = { folder: cacheFolder, database: await databaseId(connection.db), run, seed };
   const expected = await registeredSplit(connection, run, seed);
   if (expected !== undefined) {
-    const cached = await readSnapshotFile(key, expected.ratings, signal);
-    if (cached !== null) {
-      cached.train = expected.train;
+    const columns = await readSnapshotFile(key, expected.ratings, signal);
+    if (columns !== null) {
+      const cached = { columns, train: expected.train };
       const found = await checksumInput(cached, signal);
       if (found.train === expected.train_checksum && found.holdout === expected.holdout_checksum)
         return cached;
-      cached.columns.release();
+      columns.release();
     }
   }
   const input = await readSnapshot(connection, run, seed, signal);

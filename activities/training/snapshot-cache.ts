@@ -34,7 +34,7 @@ export async function readSnapshotFile(
   key: SnapshotKey,
   rows: number,
   signal: AbortSignal,
-): Promise<{ columns: RatingColumns; train: number } | null> {
+): Promise<RatingColumns | null> {
   if (key.folder === null) return null;
   const file = await open(join(key.folder, fileName(key))).catch(() => null);
   if (file === null) return null;
@@ -46,7 +46,7 @@ export async function readSnapshotFile(
         const { bytesRead } = await file.read(piece, 0, piece.length, at);
         return bytesRead;
       });
-      return { columns, train: 0 };
+      return columns;
     } catch (error) {
       columns.release();
       signal.throwIfAborted();

@@ -1,15 +1,18 @@
 import type { MetricColumns } from '../../database/types/index.ts';
 import {
+  type Configuration,
   type Evaluation,
   type Model,
   type RatingMatrix,
   buildRatingMatrix,
   evaluateModel,
+  trainModel,
 } from '../../recommender/index.ts';
 import { type ActivityDependencies, loadRun } from '../support/run.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { checksumModel } from './checksum.ts';
 import { loadModelInput } from './model-input.ts';
+import { reportIterations } from './progress.ts';
 
 /** An evaluation twin: a configuration trained on the train part of a snapshot and measured on its holdout. */
 export interface Twin {
@@ -41,13 +44,13 @@ export async function measureTwin(
     signal,
   );
   try {
-    const holdout = {
-      users: columns.users.slice(trainingSize),
-      items: columns.items.slice(trainingSize),
-      ratings: columns.ratings.slice(trainingSize),
-    };
     const matrix = await buildRatingMatrix(columns, { signal, rows: [0, trainingSize] });
-    columns.free();
+    // The rows that the matrix was not built from are still what they were.
+    const holdout = {
+      users: columns.users.subarray(trainingSize),
+      items: columns.items.subarray(trainingSize),
+      ratings: columns.ratings.subarray(trainingSize),
+    };
     const started = performance.now();
     const model = await train(matrix);
     const trainingSeconds = (performance.now() - started) / 1000;
@@ -62,6 +65,22 @@ export async function measureTwin(
   } finally {
     columns.release();
   }
+}
+
+/** The same for an experiment, in one go: it keeps no checkpoints, and is asked for again where it was cut off. */
+export function measureTwinAtOnce(
+  dependencies: Pick<ActivityDependencies, 'connection' | 'cacheFolder' | 'threads'>,
+  run: number,
+  configuration: Configuration,
+  heartbeat: Heartbeat,
+): Promise<Twin> {
+  return measureTwin(dependencies, run, heartbeat, (matrix) =>
+    trainModel(matrix, configuration, {
+      threads: dependencies.threads,
+      signal: heartbeat.signal,
+      onIteration: reportIterations(heartbeat.report, configuration),
+    }),
+  );
 }
 
 /** The metrics of an evaluation as tables have them. */

@@ -153,6 +153,7 @@ export interface CheckResults {
   run: number;
   check_name: string;
   scope: GateScope;
+  /** The worst that it may come to. */
   severity: Severity;
   status: CheckStatus;
   observed: number | null;

@@ -1,28 +1,18 @@
-import { createHash } from 'node:crypto';
 import { WorkflowIdConflictPolicy } from '@temporalio/client';
 import { Option } from 'commander';
 import { type AbTestInput, type Arm, checkAbTest, parseArm } from '../../config/ab-test.ts';
-import { codeVersion } from '../../config/code-version.ts';
 import { METRIC_NAMES, type Metric } from '../../config/metrics.ts';
 import { UsageError } from '../../config/settings.ts';
-import { connect } from '../../database/connect.ts';
-import {
-  abTest as storedTest,
-  abTestArms,
-  chooseSnapshot,
-  keptSnapshots,
-} from '../../database/experiments.ts';
+import { abTest as storedTest, abTestArms } from '../../database/experiments.ts';
 import { type AbTestResult, TASK_QUEUES, abTestWorkflowId } from '../../workflows/contracts.ts';
 import type { abTest } from '../../workflows/index.ts';
 import { AB_TEST_EXECUTION_TIMEOUT } from '../../workflows/timeouts.ts';
 import { createCommand, integer, list, options } from '../support/cli.ts';
 import { type ConnectedServers, connectServers } from '../support/connect-servers.ts';
-import { readDatabaseId } from '../support/database.ts';
-import { followNight } from '../support/follow.ts';
+import { readDatabaseId, withConnection } from '../support/database.ts';
+import { type Experiment, askedFor, findSnapshotRun, followExperiment } from '../support/experiment.ts';
 import { print } from '../support/night.ts';
-import { runUrl } from '../support/show-night.ts';
 import { metric, table } from '../support/table.ts';
-import { untilStopped } from '../support/until-stopped.ts';
 
 interface AbTestOptions {
   arm: Arm[];
@@ -34,36 +24,15 @@ interface AbTestOptions {
   json?: boolean;
 }
 
-/** The same for what is asked for again, on the same snapshot by the same code: one test. */
 function workflowIdOf({ arms, metric, salt, seeds }: AbTestInput, run: number): string {
-  const version = codeVersion(process.env.NIGHTJAR_CODE_VERSION);
-  const digest = createHash('sha256')
-    .update(JSON.stringify([arms, metric, salt ?? null, seeds ?? [], version]))
-    .digest('hex');
-  return abTestWorkflowId(run, digest.slice(0, 12));
+  return abTestWorkflowId(run, askedFor([arms, metric, salt ?? null, seeds ?? []]));
 }
 
-/** The run whose snapshot is meant. One that is not kept serves where the test was made, to show it again. */
 async function findRun(url: string, wanted: number | undefined, test: AbTestInput): Promise<number> {
-  const connection = connect({ url, applicationName: 'nightjar-script', max: 1 });
-  try {
-    const kept = await keptSnapshots(connection.db);
-    const chosen = chooseSnapshot(kept, wanted);
-    if (chosen?.status === 'running')
-      throw new UsageError(`--run ${chosen.run}: that run is live; wait for its end, or name another`);
-    if (chosen !== undefined) return chosen.run;
-    const there = kept.length === 0 ? 'none is' : `kept are ${kept.map(({ run }) => run).join(', ')}`;
-    if (wanted === undefined) {
-      throw new UsageError(
-        `--run: no run that came to its end has a snapshot that is kept (${there}); start a night first, or name a run`,
-      );
-    }
-    if ((await storedTest(connection.db, workflowIdOf(test, wanted))) === undefined)
-      throw new UsageError(`--run ${wanted}: the snapshot of that run is not kept; ${there}`);
-    return wanted;
-  } finally {
-    await connection.close();
-  }
+  const found = await findSnapshotRun(url, wanted, (db, run) => storedTest(db, workflowIdOf(test, run)));
+  if ('status' in found && found.status === 'running')
+    throw new UsageError(`--run ${found.run}: that run is live; wait for its end, or name another`);
+  return found.run;
 }
 
 /** Starts the test, or takes hold of the one that runs; one that was made gives its stored figures. */
@@ -82,8 +51,7 @@ async function showTest(
   found: AbTestResult,
   { url, uiUrl, json }: { url: string; uiUrl: string | null; json: boolean },
 ): Promise<void> {
-  const connection = connect({ url, applicationName: 'nightjar-script', max: 1 });
-  const arms = await abTestArms(connection.db, found.test).finally(() => connection.close());
+  const arms = await withConnection(url, (db) => abTestArms(db, found.test));
   const { test, run, winner, decided, sampleRatioP, note: decision } = found;
   if (json) {
     return print({
@@ -164,25 +132,18 @@ export const abTestCommand = createCommand(
   .action(async ({ arm: arms, salt, seeds, ...given }: AbTestOptions) => {
     const test = checkAbTest({ arms, metric: given.metric, salt, seeds });
     const json = given.json ?? false;
-    const say = (line: string): void => void process.stderr.write(`${line}\n`);
     const connected = await connectServers();
     const { servers, temporal } = connected;
     try {
       const database = await readDatabaseId(servers.databaseUrl);
       const run = await findRun(servers.databaseUrl, given.run, test);
       const handle = await startTest(connected, test, run, database);
-      const uiUrl = runUrl(servers, handle.workflowId, handle.firstExecutionRunId);
-      if (!given.wait) {
-        if (json) print({ workflow_id: handle.workflowId, run, status: 'running', ui_url: uiUrl });
-        else say(`started ${handle.workflowId}; the same command with --run ${run}, waiting, shows it`);
-        return;
-      }
-      if (uiUrl !== null) say(`in the Temporal UI: ${uiUrl}`);
-      const found = await untilStopped().or(
-        followNight<AbTestResult>(handle, { stream: process.stderr }),
-        `detached; the test goes on, and the same command with --run ${run} follows it again`,
+      await followExperiment(
+        // Asked for ad hoc, it comes to what is asked for so.
+        handle as Experiment<AbTestResult>,
+        { noun: 'test', run, servers, wait: given.wait, json },
+        (found, uiUrl) => showTest(found, { url: servers.databaseUrl, uiUrl, json }),
       );
-      await showTest(found, { url: servers.databaseUrl, uiUrl, json });
     } finally {
       await temporal.close();
     }

@@ -1,7 +1,5 @@
-import { createHash } from 'node:crypto';
 import { WorkflowIdConflictPolicy } from '@temporalio/client';
 import { Option } from 'commander';
-import { codeVersion } from '../../config/code-version.ts';
 import {
   GRID_FAMILIES,
   type GridAxes,
@@ -12,13 +10,7 @@ import {
 } from '../../config/grid-search.ts';
 import { METRIC_NAMES, type Metric } from '../../config/metrics.ts';
 import { UsageError } from '../../config/settings.ts';
-import { connect } from '../../database/connect.ts';
-import {
-  chooseSnapshot,
-  gridSearchResults,
-  keptSnapshots,
-  runOfGridSearch,
-} from '../../database/experiments.ts';
+import { gridSearchResults, runOfGridSearch } from '../../database/experiments.ts';
 import {
   type GridSearchRequest,
   type GridSearchResult,
@@ -30,12 +22,10 @@ import { GRID_SEARCH_EXECUTION_TIMEOUT } from '../../workflows/timeouts.ts';
 import { addChallenger } from '../support/candidate.ts';
 import { createCommand, integer, list, oneOf, options, positive } from '../support/cli.ts';
 import { type ConnectedServers, connectServers } from '../support/connect-servers.ts';
-import { readDatabaseId } from '../support/database.ts';
-import { followNight } from '../support/follow.ts';
+import { readDatabaseId, withConnection } from '../support/database.ts';
+import { askedFor, findSnapshotRun, followExperiment } from '../support/experiment.ts';
 import { print } from '../support/night.ts';
-import { runUrl } from '../support/show-night.ts';
 import { metric, table } from '../support/table.ts';
-import { untilStopped } from '../support/until-stopped.ts';
 
 interface GridSearchOptions {
   run?: number;
@@ -59,44 +49,13 @@ function asked(given: GridSearchOptions): GridSearchInput {
   return checkGridSearch({ points, metric: given.metric });
 }
 
-/** The same for what is asked for again, on the same snapshot by the same code: one search. */
 function workflowIdOf({ points, metric }: GridSearchInput, run: number): string {
-  const version = codeVersion(process.env.NIGHTJAR_CODE_VERSION);
-  const digest = createHash('sha256')
-    .update(JSON.stringify([points, metric, version]))
-    .digest('hex');
-  return gridSearchWorkflowId(run, digest.slice(0, 12));
+  return gridSearchWorkflowId(run, askedFor([points, metric]));
 }
 
 interface SearchedRun {
   run: number;
   profile: string;
-}
-
-/** The run whose snapshot is meant. One that is not kept serves where the search was made, to show it again. */
-async function findRun(
-  url: string,
-  wanted: number | undefined,
-  search: GridSearchInput,
-): Promise<SearchedRun> {
-  const connection = connect({ url, applicationName: 'nightjar-script', max: 1 });
-  try {
-    const kept = await keptSnapshots(connection.db);
-    const chosen = chooseSnapshot(kept, wanted);
-    if (chosen !== undefined) return chosen;
-    const there = kept.length === 0 ? 'none is' : `kept are ${kept.map(({ run }) => run).join(', ')}`;
-    if (wanted === undefined) {
-      throw new UsageError(
-        `--run: no run that came to its end has a snapshot that is kept (${there}); start a night first, or name a run`,
-      );
-    }
-    const made = await runOfGridSearch(connection.db, workflowIdOf(search, wanted));
-    if (made === undefined)
-      throw new UsageError(`--run ${wanted}: the snapshot of that run is not kept; ${there}`);
-    return made;
-  } finally {
-    await connection.close();
-  }
 }
 
 /** Starts the search, or takes hold of the one that runs; one that was made gives its stored points. */
@@ -113,13 +72,8 @@ function startSearch({ temporal }: ConnectedServers, request: GridSearchRequest 
 }
 
 async function readPoints(url: string, found: GridSearchResult) {
-  const connection = connect({ url, applicationName: 'nightjar-script', max: 1 });
-  try {
-    const points = await gridSearchResults(connection.db, found.search);
-    return points.toSorted((a, b) => Number(b.is_best) - Number(a.is_best) || byMetric(found.metric)(a, b));
-  } finally {
-    await connection.close();
-  }
+  const points = await withConnection(url, (db) => gridSearchResults(db, found.search));
+  return points.toSorted((a, b) => Number(b.is_best) - Number(a.is_best) || byMetric(found.metric)(a, b));
 }
 
 /** The command by which the best point challenges the champion tonight, or why it cannot. */
@@ -209,26 +163,20 @@ export const gridSearchCommand = createCommand(
   .action(async (given: GridSearchOptions) => {
     const search = asked(given);
     const json = given.json ?? false;
-    const say = (line: string): void => void process.stderr.write(`${line}\n`);
     const connected = await connectServers();
     const { servers, temporal } = connected;
     try {
       const database = await readDatabaseId(servers.databaseUrl);
-      const searched = await findRun(servers.databaseUrl, given.run, search);
+      const searched: SearchedRun = await findSnapshotRun(servers.databaseUrl, given.run, (db, run) =>
+        runOfGridSearch(db, workflowIdOf(search, run)),
+      );
       const { run } = searched;
       const handle = await startSearch(connected, { ...search, run, database });
-      const uiUrl = runUrl(servers, handle.workflowId, handle.firstExecutionRunId);
-      if (!given.wait) {
-        if (json) print({ workflow_id: handle.workflowId, run, status: 'running', ui_url: uiUrl });
-        else say(`started ${handle.workflowId}; the same command with --run ${run}, waiting, shows it`);
-        return;
-      }
-      if (uiUrl !== null) say(`in the Temporal UI: ${uiUrl}`);
-      const found = await untilStopped().or(
-        followNight<GridSearchResult>(handle, { stream: process.stderr }),
-        `detached; the search goes on, and the same command with --run ${run} follows it again`,
+      await followExperiment(
+        handle,
+        { noun: 'search', run, servers, wait: given.wait, json },
+        (found, uiUrl) => showSearch(found, searched, { url: servers.databaseUrl, uiUrl, json }),
       );
-      await showSearch(found, searched, { url: servers.databaseUrl, uiUrl, json });
     } finally {
       await temporal.close();
     }

@@ -1,5 +1,4 @@
 import { UsageError } from '../../config/settings.ts';
-import { connect } from '../../database/connect.ts';
 import { liveRun } from '../../database/readers.ts';
 import { findTarget } from '../../database/served-versions.ts';
 import { type RollbackResult, TASK_QUEUES } from '../../workflows/contracts.ts';
@@ -8,7 +7,7 @@ import { ROLLBACK_EXECUTION_TIMEOUT } from '../../workflows/timeouts.ts';
 import { decisionOptions } from '../support/actor.ts';
 import { createCommand, options } from '../support/cli.ts';
 import { connectServers } from '../support/connect-servers.ts';
-import { readDatabaseId } from '../support/database.ts';
+import { readDatabaseId, withConnection } from '../support/database.ts';
 import { followNight } from '../support/follow.ts';
 import { print } from '../support/night.ts';
 import { runUrl } from '../support/show-night.ts';
@@ -23,15 +22,12 @@ interface RollbackOptions {
 }
 
 /** @throws UsageError where there is no such way back */
-async function look(url: string, to: string | undefined) {
-  const connection = connect({ url, applicationName: 'nightjar-script', max: 1 });
-  try {
-    const found = await findTarget(connection.db, to);
+function look(url: string, to: string | undefined) {
+  return withConnection(url, async (db) => {
+    const found = await findTarget(db, to);
     if ('refusal' in found) throw new UsageError(found.refusal);
-    return { ...found, live: await liveRun(connection.db) };
-  } finally {
-    await connection.close();
-  }
+    return { ...found, live: await liveRun(db) };
+  });
 }
 
 function show(moved: RollbackResult, live: { run: number } | undefined): void {

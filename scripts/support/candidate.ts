@@ -5,9 +5,8 @@ import {
   modelConfigurationSchema,
   resolveSettings,
 } from '../../config/settings.ts';
-import { connect } from '../../database/connect.ts';
 import { gridSearch, gridSearchResults } from '../../database/experiments.ts';
-import { readDatabaseId } from './database.ts';
+import { readDatabaseId, withConnection } from './database.ts';
 
 /**
  * The overrides of a night whose challengers the best point of a grid search joins; those that were given where it is
@@ -43,18 +42,15 @@ export function addChallenger(
 async function readBest(databaseUrl: string, search: number): Promise<ModelConfiguration> {
   // Says so where no worker has ever been at work there.
   await readDatabaseId(databaseUrl);
-  const connection = connect({ url: databaseUrl, applicationName: 'nightjar-script', max: 1 });
-  try {
-    const found = await gridSearch(connection.db, search);
+  return withConnection(databaseUrl, async (db) => {
+    const found = await gridSearch(db, search);
     if (found === undefined) throw new UsageError(`--candidate ${search}: there is no such grid search`);
-    const best = (await gridSearchResults(connection.db, search)).find((point) => point.is_best);
+    const best = (await gridSearchResults(db, search)).find((point) => point.is_best);
     if (best === undefined) {
       throw new UsageError(
         `--candidate ${search}: that grid search ${found.finished_at === null ? 'has not ended yet' : 'found no usable model'}; expected one that has a best point`,
       );
     }
     return modelConfigurationSchema.parse(best.parameters);
-  } finally {
-    await connection.close();
-  }
+  });
 }

@@ -1,4 +1,4 @@
-import { type Connection, assertAnswers, connect } from '../../database/connect.ts';
+import { type Connection, type Db, assertAnswers, connect } from '../../database/connect.ts';
 import { databaseId } from '../../database/readers.ts';
 import { startStack } from '../../stack/index.ts';
 
@@ -47,24 +47,30 @@ export function withDatabase<Result>(body: (connection: Connection) => Promise<R
   });
 }
 
+/** Runs `body` on a connection of its own to the database at `url`. */
+export async function withConnection<Result>(
+  url: string,
+  body: (db: Db) => Promise<Result>,
+): Promise<Result> {
+  const connection = connect({ url, applicationName: 'nightjar-script', max: 1 });
+  try {
+    return await body(connection.db);
+  } finally {
+    await connection.close();
+  }
+}
+
 /**
  * Id of the database at `url`, by which a worker knows whether it is meant.
  * @throws where no worker has ever been at work on it
  */
-export async function readDatabaseId(url: string): Promise<string> {
-  const connection = connect({ url, applicationName: 'nightjar-script', max: 1 });
-  try {
-    return await databaseId(connection.db);
-  } catch (error) {
+export function readDatabaseId(url: string): Promise<string> {
+  return withConnection(url, databaseId).catch((cause: unknown) => {
     const UNDEFINED_TABLE = '42P01';
-    if ((error as { code?: unknown }).code !== UNDEFINED_TABLE) throw error;
+    if ((cause as { code?: unknown }).code !== UNDEFINED_TABLE) throw cause;
     throw new Error(
       'no worker has been at work on this database yet: start one that has the same DATABASE_URL',
-      {
-        cause: error,
-      },
+      { cause },
     );
-  } finally {
-    await connection.close();
-  }
+  });
 }

@@ -1,7 +1,7 @@
 import pc from 'picocolors';
-import { connect } from '../../database/connect.ts';
 import { anyUser, recommendationsFor } from '../../database/readers.ts';
 import type { NightlyResult } from '../../workflows/contracts.ts';
+import { withConnection } from './database.ts';
 import { metric, table } from './table.ts';
 import type { Servers } from '../../stack/index.ts';
 
@@ -41,21 +41,18 @@ export async function showNight(night: FoundNight, databaseUrl: string, stackEnd
   if (night.ui_url !== null) say(`${stackEnds ? '  ' : 'in the Temporal UI: '}${night.ui_url}`);
 }
 
-async function showOneUser(url: string, say: (line?: string) => void): Promise<void> {
-  const connection = connect({ url, applicationName: 'nightjar-script', max: 1 });
-  try {
-    const user = await anyUser(connection.db);
+function showOneUser(url: string, say: (line?: string) => void): Promise<void> {
+  return withConnection(url, async (db) => {
+    const user = await anyUser(db);
     if (user === null) return;
     say();
     say(`recommended to user ${user}`);
-    const list = await recommendationsFor(connection.db, user, 5);
+    const list = await recommendationsFor(db, user, 5);
     say(
       table(
         ['', 'title', 'genres', 'score', 'from'],
         list.map((row) => [row.rank, row.title, row.genres, metric(row.predicted_score), row.provenance]),
       ),
     );
-  } finally {
-    await connection.close();
-  }
+  });
 }
