@@ -18,7 +18,6 @@ const productionThresholds = {
   // Bronze: the rows as read. What is dirty goes into quarantine; its share is the matter of `refused_share`.
   null_keys: { warn: null, error: 0 },
   rating_domain: { warn: 0, error: null },
-  duplicates: { warn: 0, error: null },
   orphan_movies: { warn: 0, error: null },
   future_timestamps: { warn: 0, error: null },
   /** Days. */
@@ -28,6 +27,7 @@ const productionThresholds = {
   // Silver: the snapshot, by itself and against the last good nights.
   snapshot_present: { warn: null, error: 1 },
   row_accounting: { warn: null, error: 0 },
+  duplicates: { warn: 0, error: null },
   /** Share of the rows of bronze, 0 to 1. */
   refused_share: { warn: null, error: 0.01 },
   /** Share by which the number of ratings has moved: a night adds a thousandth or so. */

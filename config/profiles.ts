@@ -4,6 +4,7 @@ import { thresholds } from './checks.ts';
 import type { Settings } from './settings.ts';
 
 const production: Settings = {
+  ingestion: { rebuild: false },
   evaluation: { holdoutSeed: 42 },
   challengers: [
     { family: 'als', rank: 10, iterations: 10, regularization: 0.1, seed: 42 },

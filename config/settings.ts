@@ -29,6 +29,10 @@ const threshold = z.number().min(0).nullable();
 const thresholdSchema = z.strictObject({ warn: threshold, error: threshold });
 
 export const settingsSchema = z.strictObject({
+  ingestion: z.strictObject({
+    /** Reads the whole source and builds the snapshot anew, whatever has changed. */
+    rebuild: z.boolean(),
+  }),
   /** Evaluation on the stable holdout. */
   evaluation: z.strictObject({
     /** Seed of the split: CRC-32 of "user:movie:seed" modulo 5 equal to 0 is held out. */

@@ -11,7 +11,11 @@ let run: number;
 beforeAll(async () => {
   database = await createTestDatabase();
   await fillSource(database, 30, 20);
-  await insertRatings(database, [[9, 999, 3, '2026-01-01']]);
+  await insertRatings(database, [
+    [9, 999, 3, '2026-01-01'],
+    [9, 1, 3, '2020-01-01'],
+    [9, 1, 4, '2020-01-02'],
+  ]);
   run = await publishNight(database, '2026-02-01T00:00:00Z');
   // A night of this test's own has no run log and no alert: rows for them, so that their cells can be changed.
   await database.pool.query(`

@@ -6,12 +6,13 @@
 import { createHash } from 'node:crypto';
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from './connect.ts';
+import { heldSnapshots } from './snapshots.ts';
 import type { Database } from './types/index.ts';
 
 export interface DigestedTable {
   table: keyof Database;
   /** The column that says which run a row belongs to; left out itself, as an id. */
-  key: 'run' | '_batch_id';
+  key: 'run' | '_batch_id' | 'image';
   /** Columns that hold a clock's time or an id. */
   without?: readonly string[];
   /** Columns that hold one among other things: what is digested in their place. */
@@ -33,10 +34,13 @@ const ownTwin = sql<boolean>`not exists (
 export const DIGESTED_TABLES: readonly DigestedTable[] = [
   { table: 'bronze.ratings', key: '_batch_id', without: ['_ingested_at'] },
   { table: 'bronze.movies', key: '_batch_id', without: ['_ingested_at'] },
-  { table: 'silver.ratings', key: 'run' },
+  { table: 'silver.ratings', key: 'image' },
   { table: 'silver.movies', key: 'run' },
   { table: 'silver.rejected_ratings', key: '_batch_id' },
-  { table: 'silver.snapshots', key: 'run' },
+  { table: 'silver.superseded_ratings', key: '_batch_id' },
+  { table: 'silver.snapshots', key: 'run', without: ['image'] },
+  { table: 'gold.user_totals', key: 'run' },
+  { table: 'gold.movie_totals', key: 'run' },
   { table: 'gold.splits', key: 'run' },
   { table: 'store.user_features', key: 'run', without: ['_computed_at'] },
   { table: 'store.movie_features', key: 'run', without: ['_computed_at'] },
@@ -114,7 +118,9 @@ export interface RunDigest {
 export async function digestRun(db: Db, run: number, chosen = DIGESTED_TABLES): Promise<RunDigest> {
   const read = async (trx: Db): Promise<RunDigest> => {
     const tables: RunDigest['tables'] = {};
-    for (const table of chosen) tables[table.table] = await digestTable(trx, table, run);
+    const image = (await heldSnapshots(trx)).find((held) => held.run === run)?.image ?? null;
+    for (const table of chosen)
+      tables[table.table] = await digestTable(trx, table, table.key === 'image' ? image : run);
     return { run, digest: createHash('sha256').update(JSON.stringify(tables)).digest('hex'), tables };
   };
   return db.isTransaction ? read(db) : db.transaction().setIsolationLevel('repeatable read').execute(read);
@@ -124,7 +130,7 @@ export async function digestRun(db: Db, run: number, chosen = DIGESTED_TABLES): 
 async function digestTable(
   db: Db,
   { table, key, without = [], instead = {}, only = sql`true` }: DigestedTable,
-  run: number,
+  run: number | null,
 ) {
   const columns = await columnsOf(db, table);
   const digested = columns

@@ -2,7 +2,7 @@
 
 import type { Db } from './connect.ts';
 import type { RunStatus } from './types/index.ts';
-import { attachedRuns } from './versions.ts';
+import { heldSnapshots } from './snapshots.ts';
 
 export interface KeptSnapshot {
   run: number;
@@ -13,11 +13,10 @@ export interface KeptSnapshot {
 
 /** Runs whose snapshot is kept, newest first. */
 export async function keptSnapshots(db: Db): Promise<KeptSnapshot[]> {
-  const kept = await attachedRuns(db, 'silver.ratings');
+  const kept = (await heldSnapshots(db)).map(({ run }) => run);
   if (kept.length === 0) return [];
   return db
     .selectFrom('pipeline.runs')
-    .innerJoin('silver.snapshots', 'silver.snapshots.run', 'pipeline.runs.run')
     .where('pipeline.runs.run', 'in', kept)
     .orderBy('pipeline.runs.run', 'desc')
     .select(['pipeline.runs.run', 'pipeline.runs.as_of', 'profile', 'status'])

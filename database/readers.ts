@@ -62,7 +62,8 @@ export async function recommendationsFromFactors(
         and s.total_ratings >= (select (settings ->> 'minimumRatings')::integer from version)
         and not ((select (settings ->> 'excludeRated')::boolean from version)
           and exists (select from silver.ratings r
-            where r.run = (select data_run from serving.pointer) and r.user_id = ${user} and r.movie_id = i.movie_id))
+            where r.image = (select image from silver.snapshots where run = (select data_run from serving.pointer))
+              and r.user_id = ${user} and r.movie_id = i.movie_id))
     )
     select row_number() over (order by score desc, s.movie_id)::integer as rank, s.movie_id, m.title, m.genres,
            round(score::numeric, 4)::float8 as predicted_score, version.model_version, version.provenance

@@ -15,6 +15,8 @@ export interface TransactionOptions {
   /** Cancels the statement that is running, which rolls the transaction back. */
   signal?: AbortSignal;
   isolation?: 'repeatable read';
+  /** A snapshot that another transaction has exported and still holds open; implies repeatable read. */
+  snapshot?: string;
 }
 
 /**
@@ -31,9 +33,7 @@ export async function transaction<Result>(
   const watch = cancelOnAbort(connection, client, options.signal);
   try {
     options.signal?.throwIfAborted();
-    await client.query(
-      options.isolation === undefined ? 'begin' : `begin isolation level ${options.isolation}`,
-    );
+    await begin(client, options);
     const result = await body({ db: onClient(client), client });
     options.signal?.throwIfAborted();
     await client.query('commit');
@@ -48,6 +48,15 @@ export async function transaction<Result>(
     await watch.end();
     client.release(broken);
   }
+}
+
+async function begin(client: pg.PoolClient, { isolation, snapshot }: TransactionOptions): Promise<void> {
+  if (snapshot === undefined) {
+    await client.query(isolation === undefined ? 'begin' : `begin isolation level ${isolation}`);
+    return;
+  }
+  await client.query('begin isolation level repeatable read');
+  await client.query(`set transaction snapshot ${client.escapeLiteral(snapshot)}`);
 }
 
 /** Runs `body` on a connection of its own without a transaction, for statements that refuse to be in one. */

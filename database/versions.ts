@@ -8,10 +8,13 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from './connect.ts';
 import type { Database } from './types/index.ts';
 
-/** Tables whose rows belong to one run. */
-export type VersionedTable = Extract<
-  keyof Database,
-  `store.${string}` | 'silver.ratings' | 'silver.movies' | 'silver.rejected_ratings' | `bronze.${string}`
+/** Tables whose rows belong to one run, or to the image that a run has built. */
+export type VersionedTable = Exclude<
+  Extract<
+    keyof Database,
+    `${'bronze' | 'silver' | 'store'}.${string}` | 'gold.user_totals' | 'gold.movie_totals'
+  >,
+  'bronze.batches' | 'silver.snapshots'
 >;
 
 /** Name of the partition of `table` that belongs to `run`. */
@@ -20,8 +23,16 @@ export function partitionName(table: VersionedTable, run: number): string {
 }
 
 /** The column that says which run a row belongs to. */
-export function versionColumn(table: VersionedTable): 'run' | '_batch_id' {
-  return table.startsWith('bronze.') || table === 'silver.rejected_ratings' ? '_batch_id' : 'run';
+export function versionColumn(table: VersionedTable): 'run' | '_batch_id' | 'image' {
+  switch (table) {
+    case 'silver.ratings':
+      return 'image';
+    case 'silver.rejected_ratings':
+    case 'silver.superseded_ratings':
+      return '_batch_id';
+    default:
+      return table.startsWith('bronze.') ? '_batch_id' : 'run';
+  }
 }
 
 /**
@@ -100,7 +111,7 @@ export async function partitionedRuns(db: Db, table: VersionedTable): Promise<nu
   const { rows } = await sql<{ run: number }>`
     select substring(c.relname from '_run([0-9]+)$')::integer as run
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = ${schema} and c.relkind = 'r' and c.relname ~ ${`^${name}_run[0-9]+$`}
+    where n.nspname = ${schema} and c.relkind in ('r', 'p') and c.relname ~ ${`^${name}_run[0-9]+$`}
     order by 1`.execute(db);
   return rows.map(({ run }) => run);
 }

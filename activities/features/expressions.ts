@@ -1,36 +1,24 @@
+/** What columns of the feature tables are made of: the exact totals of a user or a movie. */
+
 import { type RawBuilder, sql } from 'kysely';
 
-/**
- * Rounds half away from zero at `digits`, as a double. Averages of half-stars are doubles whose 15 digits, all
- * that the cast to numeric keeps, hold every tie exactly.
- */
+/** Rounds half away from zero at `digits`, as a double. */
 export function rounded(value: RawBuilder<unknown>, digits: number): RawBuilder<number> {
   return sql`round((${value})::numeric, ${sql.lit(digits)})::double precision`;
 }
 
-/** Count of the group's rows. */
-export const total = sql<number>`count(*)::integer`;
+/** Mean rating in stars. */
+export const averageStars = sql<number>`half_stars::numeric / (2 * ratings)`;
 
-/** Sum of half-stars is exact in whatever order a parallel plan adds it up. */
-export const average = sql<number>`avg(rating)`;
-
-/**
- * Sample standard deviation from sums of whole half-stars, which are exact in whatever order a parallel plan adds
- * them up; null for one rating.
- */
+/** Sample standard deviation in stars; null for one rating. */
 export const deviation = sql<number | null>`
-  case when count(*) > 1 then
-    sqrt((count(*) * sum((rating * rating * 4)::integer) - sum((rating * 2)::integer) * sum((rating * 2)::integer))::numeric
-      / (count(*) * (count(*) - 1))) / 2
+  case when ratings > 1 then
+    sqrt((ratings * half_stars_squared - half_stars * half_stars)::numeric / (ratings::bigint * (ratings - 1))) / 2
   end`;
 
-/** A rating of at least this is positive, one of at most that negative. */
-export const positive = sql<boolean>`rating >= 4.0`;
-export const negative = sql<boolean>`rating <= 2.0`;
-
-/** Number of the group's rows that fulfil a condition. */
-export function countWhere(condition: RawBuilder<boolean>): RawBuilder<number> {
-  return sql`count(*) filter (where ${condition})::integer`;
+/** The share of ratings that a column counts. */
+export function share(column: 'positive'): RawBuilder<number> {
+  return sql`${sql.ref(column)}::numeric / ratings`;
 }
 
 /** An instant that is fixed for the run. */

@@ -1,5 +1,6 @@
 import type { Db } from '../../database/connect.ts';
-import { type VersionedTable, createPartitionAs } from '../../database/versions.ts';
+import { imageOf } from '../../database/snapshots.ts';
+import { type VersionedTable, attachedRuns, createPartitionAs } from '../../database/versions.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import { withHeartbeat } from '../support/with-heartbeat.ts';
@@ -9,8 +10,28 @@ import { userGenrePreferences } from './user-genre-preferences.ts';
 
 export type FeatureActivities = ReturnType<typeof createFeatureActivities>;
 
+type Query = Parameters<typeof createPartitionAs>[3];
+
 /** A definition: the query that gives a feature table's rows for a run. */
-type Definition = (db: Db, run: Run) => Parameters<typeof createPartitionAs>[3];
+type Definition = (db: Db, run: Run) => Query | Promise<Query>;
+
+/** By the totals of the snapshot, but for what only its ratings tell. */
+async function preferences(db: Db, context: Run): Promise<Query> {
+  const image = await imageOf(db, context.run);
+  const { follows } = await db
+    .selectFrom('bronze.batches')
+    .select('follows')
+    .where('_batch_id', '=', context.run)
+    .executeTakeFirstOrThrow();
+  // Features of a night that was not published are not kept.
+  const kept = await attachedRuns(db, 'store.user_genre_preferences');
+  return userGenrePreferences(
+    db,
+    context,
+    image,
+    follows !== null && kept.includes(follows) ? follows : null,
+  );
+}
 
 /** The feature store of a run's snapshot; readers see it when the run is published. */
 export function createFeatureActivities({ connection }: ActivityDependencies) {
@@ -21,17 +42,13 @@ export function createFeatureActivities({ connection }: ActivityDependencies) {
         runStage(connection, { run, stage, signal }, async (attempt) => {
           const context = await loadRun(connection.db, run);
           return attempt.finish(async ({ db }) => ({
-            rows: await createPartitionAs(db, table, run, definition(db, context)),
+            rows: await createPartitionAs(db, table, run, await definition(db, context)),
           }));
         }),
       );
   return {
     buildUserFeatures: build('user-features', 'store.user_features', userFeatures),
     buildMovieFeatures: build('movie-features', 'store.movie_features', movieFeatures),
-    buildUserGenrePreferences: build(
-      'user-genre-preferences',
-      'store.user_genre_preferences',
-      userGenrePreferences,
-    ),
+    buildUserGenrePreferences: build('user-genre-preferences', 'store.user_genre_preferences', preferences),
   };
 }

@@ -17,16 +17,24 @@ export const PREFERENCE_GENRES = {
   pref_animation: 'Animation',
 } as const;
 
-/** Average rating by genre, 0 where there is none, for users with a rating in at least one of the ten. */
-export function userGenrePreferences(db: Db, { run, startedAt }: Run) {
+/**
+ * Average rating by genre, 0 where there is none, for users with a rating in at least one of the ten. Those of users
+ * who are the same since `follows`, a run whose table is there, are carried over.
+ */
+export function userGenrePreferences(db: Db, { run, startedAt }: Run, image: number, follows: number | null) {
   const genres = Object.values(PREFERENCE_GENRES);
-  return db
+  const changed = db
+    .selectFrom('bronze.changed_users')
+    .where('_batch_id', '=', sql.lit(run))
+    .select('bronze.changed_users.user_id');
+  const computed = db
     .selectFrom('silver.ratings as rating')
     .innerJoin('silver.movies as movie', (join) =>
       join.onRef('movie.movie_id', '=', 'rating.movie_id').on('movie.run', '=', sql.lit(run)),
     )
-    .where('rating.run', '=', sql.lit(run))
+    .where('rating.image', '=', sql.lit(image))
     .where(sql<boolean>`movie.genre_list && array[${sql.join(genres.map((genre) => sql.lit(genre)))}]`)
+    .$if(follows !== null, (query) => query.where('rating.user_id', 'in', changed))
     .groupBy('rating.user_id')
     .select([sql.lit(run).as('run'), 'rating.user_id'])
     .select(
@@ -36,4 +44,13 @@ export function userGenrePreferences(db: Db, { run, startedAt }: Run) {
       }),
     )
     .select(instant(startedAt).as('_computed_at'));
+  if (follows === null) return computed;
+  const carried = db
+    .selectFrom('store.user_genre_preferences as before')
+    .where('run', '=', sql.lit(follows))
+    .where(sql<boolean>`not exists (select from (${changed}) changed where changed.user_id = before.user_id)`)
+    .select([sql.lit(run).as('run'), 'user_id'])
+    .select(Object.keys(PREFERENCE_GENRES).map((column) => sql.ref<number>(column).as(column)))
+    .select('_computed_at');
+  return carried.unionAll(computed);
 }

@@ -1,10 +1,15 @@
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
-import { createPartitionAs } from '../../database/versions.ts';
-import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
+import { type HeldSnapshot, heldSnapshots } from '../../database/snapshots.ts';
+import { attachPartition } from '../../database/versions.ts';
+import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
-import { isCatalogued, refusalReason } from './refusal-reason.ts';
+import { bringUpToDate } from './changed-image.ts';
+import { countRead } from './count-read.ts';
+import { SILVER_RULES } from './refusal-reason.ts';
+import { keepTotals } from './totals.ts';
+import { attachImage, buildWhole } from './whole-image.ts';
 
 export interface SilverResult extends StageResult {
   bronze: number;
@@ -17,124 +22,93 @@ export interface SilverResult extends StageResult {
   note: string;
 }
 
-/** The snapshot of a run: one row per (user, movie), the latest rating; what is refused is kept with its reason. */
+/**
+ * The snapshot of a run: one row per (user, movie), the latest rating; what is refused and what is superseded is kept
+ * too. Built in full from a batch of the whole source, else by bringing the image that it follows up to date: one
+ * transaction, so that the image holds the snapshot of before or of after, whatever happens.
+ */
 export function buildSilver(
   { connection }: ActivityDependencies,
   { run }: RunReference,
   { signal, report }: Heartbeat,
 ): Promise<SilverResult> {
   return runStage(connection, { run, stage: 'silver', signal }, async (attempt) => {
-    const { asOf } = await loadRun(connection.db, run);
-    report({ step: 'building the snapshot' });
+    const context = await loadRun(connection.db, run);
+    const follows = await followed(connection.db, run);
+    report({ step: follows === null ? 'building the snapshot' : 'bringing the snapshot up to date' });
+    if (follows === null) await buildWhole(attempt, context.asOf);
+    report({ step: 'totals' });
     return attempt.finish(async ({ db }) => {
-      const movies = await createPartitionAs(db, 'silver.movies', run, catalogue(db, run));
-      const rejected = await createPartitionAs(
-        db,
-        'silver.rejected_ratings',
-        run,
-        sql`
-          select _batch_id, user_id, movie_id, rating, rating_timestamp, reason
-          from ${classified(run, asOf)} c where reason is not null`,
-      );
-      const ratings = await createPartitionAs(db, 'silver.ratings', run, latestRatings(run, asOf));
-      const counted = await countSnapshot(db, run, asOf);
-      await db
-        .insertInto('silver.snapshots')
-        .values({
-          run,
-          as_of: asOf,
-          bronze_ratings: counted.bronze,
-          silver_ratings: ratings,
-          rejected_ratings: rejected,
-          after_as_of: counted.afterAsOf,
-          superseded_ratings: counted.superseded,
-          users: counted.users,
-          rated_movies: counted.ratedMovies,
-          movies,
-          newest_rating_at: counted.newest,
-        })
-        .execute();
-      return {
-        rows: ratings,
-        bronze: counted.bronze,
-        rejected,
-        afterAsOf: counted.afterAsOf,
-        superseded: counted.superseded,
-        users: counted.users,
-        movies,
-        note: `${rejected} refused, ${counted.superseded} superseded`,
-      };
+      if (follows === null) {
+        await attachImage(db, attempt);
+        await attachPartition(db, 'silver.superseded_ratings', run);
+      } else {
+        await bringUpToDate(db, run, context.asOf, follows);
+      }
+      const image = follows?.image ?? run;
+      await keepTotals(db, run, image, follows?.run ?? null);
+      return keepSnapshot(db, context, image);
     });
   });
 }
 
-/** One row a movie: of several with one id the first by title, so that every night chooses the same. */
-function catalogue(db: Db, run: number) {
-  const genres = sql<string>`coalesce(nullif(genres, ''), '(no genres listed)')`;
-  return db
-    .selectFrom('bronze.movies')
-    .where('_batch_id', '=', sql.lit(run))
-    .where(isCatalogued)
-    .distinctOn('movie_id')
-    .orderBy('movie_id')
-    .orderBy('title')
-    .orderBy('genres')
-    .select([
-      sql.lit(run).as('run'),
-      sql<number>`movie_id::integer`.as('movie_id'),
-      'title',
-      genres.as('genres'),
-      sql<string[]>`string_to_array(${genres}, '|')`.as('genre_list'),
-      sql<string>`split_part(${genres}, '|', 1)`.as('primary_genre'),
-      sql<number>`cardinality(string_to_array(${genres}, '|'))`.as('num_genres'),
-      sql<number | null>`substring(title from '\\((\\d{4})\\)')::integer`.as('year'),
-    ]);
-}
-
-/** The batch with each row's reason for being refused, null where there is none. */
-function classified(run: number, asOf: Date): RawBuilder<unknown> {
-  return sql`(
-    select b._batch_id, b.user_id, b.movie_id, b.rating, b.rating_timestamp, ${refusalReason(asOf)} as reason
-    from bronze.ratings b
-    left join silver.movies m on m.run = ${sql.lit(run)} and m.movie_id = b.movie_id
-    where b._batch_id = ${sql.lit(run)}
-  )`;
-}
-
-/** The latest rating of each pair wins; at equal timestamps the larger. */
-function latestRatings(run: number, asOf: Date): RawBuilder<unknown> {
-  return sql`
-    select distinct on (user_id, movie_id)
-           ${sql.lit(run)} as run, user_id::integer as user_id, movie_id::integer as movie_id,
-           rating::real as rating, rating_timestamp
-    from ${classified(run, asOf)} c
-    where reason is null
-    order by user_id, movie_id, rating_timestamp desc, rating desc`;
-}
-
 /**
- * Counts for the snapshot. Superseded rows are counted from the batch by themselves, not as a remainder, so that
- * the gate's bronze = silver + rejected + superseded can fail.
+ * The snapshot that the run's batch changes; null where it is the whole source.
+ * @throws where it is not there as it was
  */
-async function countSnapshot(db: Db, run: number, asOf: Date) {
-  const { rows } = await sql<{ bronze: number; afterAsOf: number; superseded: number }>`
-    select count(*) as bronze,
-           count(*) filter (where reason = 'after_as_of') as "afterAsOf",
-           coalesce((
-             select sum(ratings - 1) from (
-               select count(*) as ratings from ${classified(run, asOf)} v
-               where reason is null group by user_id, movie_id having count(*) > 1
-             ) pairs
-           ), 0) as superseded
-    from ${classified(run, asOf)} c`.execute(db);
-  const snapshot = await db
-    .selectFrom('silver.ratings')
-    .where('run', '=', run)
-    .select(({ fn }) => [
-      fn.count<number>('user_id').distinct().as('users'),
-      fn.count<number>('movie_id').distinct().as('ratedMovies'),
-      fn.max('rating_timestamp').as('newest'),
-    ])
+async function followed(db: Db, run: number): Promise<HeldSnapshot | null> {
+  const { follows } = await db
+    .selectFrom('bronze.batches')
+    .select('follows')
+    .where('_batch_id', '=', run)
     .executeTakeFirstOrThrow();
-  return { ...rows[0], ...snapshot };
+  if (follows === null) return null;
+  const held = (await heldSnapshots(db)).find((one) => one.run === follows);
+  if (held === undefined)
+    throw new Error(
+      `run ${run}, silver: the snapshot of run ${follows}, which its batch follows, is gone; start a new night with --full`,
+    );
+  return held;
+}
+
+async function keepSnapshot(db: Db, { run, asOf }: Run, image: number): Promise<SilverResult> {
+  const { rows } = await sql<
+    Record<'silver' | 'users' | 'ratedMovies' | 'movies' | 'superseded', number> & {
+      newest: Date | null;
+    } & Record<'rejected' | 'afterAsOf', number>
+  >`
+    select coalesce(u.ratings, 0) as silver, u.users, u.newest, m."ratedMovies", r.rejected, r."afterAsOf",
+           (select count(*) from silver.superseded_ratings where _batch_id = ${sql.lit(run)}) as superseded,
+           (select count(*) from silver.movies where run = ${sql.lit(run)}) as movies
+    from (
+      select sum(ratings) as ratings, count(*) as users, max(last_at) as newest
+      from gold.user_totals where run = ${sql.lit(run)}
+    ) u, (
+      select count(*) as "ratedMovies" from gold.movie_totals where run = ${sql.lit(run)}
+    ) m, (
+      select count(*) as rejected, count(*) filter (where reason = 'after_as_of') as "afterAsOf"
+      from silver.rejected_ratings where _batch_id = ${sql.lit(run)}
+    ) r`.execute(db);
+  const [{ silver, users, ratedMovies, newest, rejected, afterAsOf, superseded, movies }] = rows;
+  const bronze = await countRead(db, run);
+  await db
+    .insertInto('silver.snapshots')
+    .values({
+      run,
+      image,
+      rules: SILVER_RULES,
+      as_of: asOf,
+      bronze_ratings: bronze,
+      silver_ratings: silver,
+      rejected_ratings: rejected,
+      after_as_of: afterAsOf,
+      superseded_ratings: superseded,
+      users,
+      rated_movies: ratedMovies,
+      movies,
+      newest_rating_at: newest,
+    })
+    .execute();
+  const note = `${rejected} refused, ${superseded} superseded`;
+  return { rows: silver, bronze, rejected, afterAsOf, superseded, users, movies, note };
 }

@@ -1,92 +1,77 @@
 import { sql } from 'kysely';
-import type { Connection, Db } from '../../database/connect.ts';
-import { transaction } from '../../database/session.ts';
 import type { StageAttempt } from '../support/stage.ts';
+import type { SourceReader } from './source-reader.ts';
 
-/** A part of the source that is read in one transaction. */
+/** A part of the source's ratings that is read in one transaction. */
 export interface Chunk {
   /** Key of the finished chunk. */
   name: string;
-  from: 'movielens.ratings' | 'movielens.movies';
-  into: 'bronze.ratings' | 'bronze.movies';
-  /** Columns of the source with their casts to bronze's loose types, and their names in bronze. */
-  columns: string;
-  targets: readonly string[];
+  /** SQL condition; together those of all chunks hold for every row once. */
   where: string;
 }
 
-const RATINGS = {
-  from: 'movielens.ratings',
-  into: 'bronze.ratings',
-  columns: 'user_id::bigint, movie_id::bigint, rating::double precision, rating_timestamp::timestamptz',
-  targets: ['user_id', 'movie_id', 'rating', 'rating_timestamp'],
-} as const;
-
-const MOVIES: Chunk = {
-  name: 'movies',
-  from: 'movielens.movies',
-  into: 'bronze.movies',
-  columns: 'movie_id::bigint, title::text, genres::text',
-  targets: ['movie_id', 'title', 'genres'],
-  where: '',
-};
-
-/** A few seconds of reading: what a crash may cost. */
+/** About as much either way, a second or two of reading: what a crash may cost. */
+const PAGES_PER_CHUNK = 16_000;
 const RATINGS_PER_CHUNK = 2_000_000;
 
 /** Key under which the plan itself is kept: a retry must cut the source in the same places. */
 const PLAN = 'plan';
 
-/**
- * Cuts the ratings into ranges of user_id, the first with the rows without one. Ranges rather than pages of the
- * table: a rating that is updated between an attempt and its retry stays in its chunk.
- */
-export async function planChunks(attempt: StageAttempt, source: Connection): Promise<Chunk[]> {
+/** How a source is cut: a table by its pages, each of which is read once; anything else (a view, partitions) by users. */
+type Cut = 'pages' | 'users';
+
+/** Cuts the ratings of the source into chunks, or finds how an earlier attempt has cut them. */
+export async function planChunks(attempt: StageAttempt, reader: SourceReader): Promise<Chunk[]> {
   const planned = [...(await attempt.finishedChunks()).keys()].find((name) => name.startsWith(PLAN));
-  const bounds =
-    planned === undefined
-      ? await transaction(source, ({ db }) => chooseBounds(db), { signal: attempt.signal })
-      : parsePlan(planned);
-  if (planned === undefined) {
-    await attempt.writeChunk(`${PLAN} ${bounds.join(' ')}`.trim(), () => Promise.resolve(0));
+  if (planned !== undefined) {
+    const [, cut, ...bounds] = planned.split(' ');
+    return toChunks(cut as Cut, bounds.map(Number));
   }
-  return [MOVIES, ...toChunks(bounds)];
+  const { cut, bounds } = await chooseBounds(reader);
+  await attempt.writeChunk([PLAN, cut, ...bounds].join(' '), () => Promise.resolve(0));
+  return toChunks(cut, bounds);
 }
 
-function parsePlan(name: string): number[] {
-  return name.split(' ').slice(1).map(Number);
+async function chooseBounds(reader: SourceReader): Promise<{ cut: Cut; bounds: number[] }> {
+  const [{ pages }] = await reader.ask(sql<{ pages: number | null }>`
+    select case relkind when 'r' then pg_relation_size(oid) / current_setting('block_size')::integer end as pages
+    from pg_class where oid = 'movielens.ratings'::regclass`);
+  if (pages !== null)
+    return { cut: 'pages', bounds: cutEvenly(0, pages, Math.ceil(pages / PAGES_PER_CHUNK)) };
+  const [{ first, last, ratings }] = await reader.ask(sql<{
+    first: number | null;
+    last: number | null;
+    ratings: number;
+  }>`
+    select min(user_id)::bigint as first, max(user_id)::bigint as last, count(*) as ratings from movielens.ratings`);
+  if (first === null || last === null) return { cut: 'users', bounds: [] };
+  return { cut: 'users', bounds: cutEvenly(first, last + 1, Math.ceil(ratings / RATINGS_PER_CHUNK)) };
 }
 
-async function chooseBounds(db: Db): Promise<number[]> {
-  const { first, last, count } = await db
-    .selectFrom('movielens.ratings')
-    .select(({ fn }) => [
-      fn.min<number | null>(sql<number>`user_id::bigint`).as('first'),
-      fn.max<number | null>(sql<number>`user_id::bigint`).as('last'),
-      fn.countAll<number>().as('count'),
-    ])
-    .executeTakeFirstOrThrow();
-  const chunks = Math.ceil(count / RATINGS_PER_CHUNK);
-  if (first === null || last === null || chunks < 2) return [];
-  const width = (last - first + 1) / chunks;
-  return Array.from({ length: chunks - 1 }, (_, at) => Math.floor(first + width * (at + 1)));
+/** The bounds between `parts` parts of a range. */
+function cutEvenly(from: number, to: number, parts: number): number[] {
+  return Array.from({ length: Math.max(0, parts - 1) }, (_, at) =>
+    Math.floor(from + ((to - from) * (at + 1)) / parts),
+  );
 }
 
-/** Open at both ends, so that a user who is new since the plan is in a chunk too. */
-function toChunks(bounds: number[]): Chunk[] {
+/** Open at both ends: a table that has grown since the plan is read to its end, rows without a user are in the first. */
+function toChunks(cut: Cut, bounds: number[]): Chunk[] {
+  const [column, value] =
+    cut === 'pages'
+      ? ['ctid', (page: number) => `'(${page},0)'::tid`]
+      : ['user_id', (user: number) => `${user}`];
   return Array.from({ length: bounds.length + 1 }, (_, at) => {
     const from = at === 0 ? null : bounds[at - 1];
     const to = at === bounds.length ? null : bounds[at];
     const range = [
-      ...(from === null ? [] : [`user_id >= ${from}`]),
-      ...(to === null ? [] : [`user_id < ${to}`]),
+      ...(from === null ? [] : [`${column} >= ${value(from)}`]),
+      ...(to === null ? [] : [`${column} < ${value(to)}`]),
     ];
-    const condition = range.join(' and ');
-    const where = at === 0 && condition !== '' ? `${condition} or user_id is null` : condition;
+    const condition = range.length === 0 ? 'true' : range.join(' and ');
     return {
-      ...RATINGS,
-      name: `users ${from ?? ''}..${to ?? ''}`,
-      where: where === '' ? '' : `where ${where}`,
+      name: `${cut} ${from ?? ''}..${to ?? ''}`,
+      where: at === 0 && cut === 'users' ? `(${condition} or user_id is null)` : condition,
     };
   });
 }

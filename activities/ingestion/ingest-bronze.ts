@@ -1,85 +1,215 @@
 import { sql } from 'kysely';
-import { copyIn, copyOut } from '../../database/copy.ts';
-import type { Connection } from '../../database/connect.ts';
+import type { Db } from '../../database/connect.ts';
 import type { Session } from '../../database/session.ts';
-import { attachPartition, createDetachedPartition, partitionName } from '../../database/versions.ts';
+import type { HeldSnapshot } from '../../database/snapshots.ts';
+import {
+  attachPartition,
+  createDetachedPartition,
+  createPartitionAs,
+  partitionName,
+} from '../../database/versions.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageAttempt, type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
-import { type Chunk, planChunks } from './chunks.ts';
+import { MOVIE_COLUMNS, RATING_COLUMNS, moviesOfSource, ratingsOfSource } from './batch.ts';
+import {
+  addAffectedUsers,
+  countChanged,
+  findChangedUsers,
+  keepFingerprints,
+  readChangedUsers,
+} from './changes.ts';
+import { planChunks } from './chunks.ts';
+import { fingerprints } from './fingerprints.ts';
+import { snapshotToFollow } from './follow.ts';
+import { type SourceReader, withSource } from './source-reader.ts';
 
 export interface BronzeResult extends StageResult {
   movies: number;
+  note: string;
 }
 
-/** Two readers keep a source and a target process busy each; more only queue on two cores. */
+/** Two readers keep two PostgreSQL processes busy; more only queue on two cores. */
 const READERS = 2;
 
 /**
- * Reads the source by COPY straight into the run's batch, chunk by chunk; a retry resumes at the chunks that
- * are missing. Types are loose enough for any dirt.
+ * Reads into the run's batch what has changed in the source since an earlier snapshot: all rows of every user whose
+ * rows are not those that the snapshot was made of. Where there is none to follow, or much has changed, the whole source,
+ * chunk by chunk; a retry resumes at the chunks that are missing.
  */
 export function ingestBronze(
-  { connection, source }: ActivityDependencies,
+  dependencies: ActivityDependencies,
   { run }: RunReference,
   { signal, report }: Heartbeat,
 ): Promise<BronzeResult> {
+  const { connection } = dependencies;
   return runStage(connection, { run, stage: 'bronze', signal }, async (attempt) => {
     const context = await loadRun(connection.db, run);
-    const chunks = await planChunks(attempt, source);
     await attempt.write(async ({ db }) => {
-      await createDetachedPartition(db, 'bronze.ratings', run);
-      await createDetachedPartition(db, 'bronze.movies', run);
+      for (const table of ['bronze.ratings', 'bronze.movies', 'bronze.changed_users'] as const)
+        await createDetachedPartition(db, table, run);
     });
-    const finished = await attempt.finishedChunks();
-    const waiting = chunks.filter(({ name }) => !finished.has(name));
-    const tell = (): void =>
-      report({
-        step: 'reading the source, chunk',
-        done: chunks.length - waiting.length,
-        total: chunks.length,
-      });
-    const read = async (): Promise<void> => {
-      for (let chunk = waiting.shift(); chunk !== undefined; chunk = waiting.shift()) {
-        await readChunk(attempt, source, context, chunk);
-        tell();
-      }
-    };
-    await Promise.all(Array.from({ length: READERS }, read));
-    return attempt.finish(async ({ db }) => {
-      const rows = await attempt.finishedChunks(db);
-      await attachPartition(db, 'bronze.ratings', run);
-      await attachPartition(db, 'bronze.movies', run);
-      const movies = rows.get('movies') ?? 0;
-      return { rows: [...rows.values()].reduce((sum, count) => sum + count, 0) - movies, movies };
-    });
+    const follows = await snapshotToFollow(connection.db, context);
+    if (follows !== null) {
+      report({ step: `looking for changes since run ${follows.run}` });
+      const changed = await withSource(dependencies, signal, (reader) =>
+        readChanges(attempt, reader, context, follows),
+      );
+      if (changed !== null) return finishChanges(attempt, follows, changed);
+    }
+    const resumed = await withSource(dependencies, signal, (reader) =>
+      readWhole(attempt, reader, context, report),
+    );
+    // What an earlier attempt has read is the source of another moment.
+    if (resumed) {
+      report({ step: 'comparing with the source' });
+      await withSource(dependencies, signal, (reader) =>
+        attempt.write((session) => mend(session, reader, context), reader.view),
+      );
+    }
+    report({ step: 'fingerprints' });
+    return finishWhole(attempt);
   });
 }
 
-function readChunk(attempt: StageAttempt, source: Connection, context: Run, chunk: Chunk): Promise<void> {
-  return attempt.writeChunk(chunk.name, async ({ client }: Session) => {
-    const reader = await source.pool.connect();
-    let broken = true;
-    try {
-      const query = sql`
-        select ${sql.lit(context.run)}::integer, ${sql.lit(context.startedAt.toISOString())}::timestamptz,
-               ${sql.raw(chunk.columns)}
-        from ${sql.table(chunk.from)} ${sql.raw(chunk.where)}`.compile(source.db).sql;
-      const rows = await copyIn(
-        client,
-        {
-          table: partitionName(chunk.into, context.run),
-          columns: ['_batch_id', '_ingested_at', ...chunk.targets],
-          options: 'format binary',
-        },
-        copyOut(reader, query),
-        { signal: attempt.signal },
-      );
-      broken = false;
-      return rows;
-    } finally {
-      // A connection whose COPY was cut off in the middle cannot be used again.
-      reader.release(broken);
+/** Prefix of the chunk that holds all changes since a snapshot. */
+const CHANGES = 'changes since run';
+
+/** @returns the number of users that have changed; null where the whole source is to be read */
+async function readChanges(
+  attempt: StageAttempt,
+  reader: SourceReader,
+  context: Run,
+  follows: HeldSnapshot,
+): Promise<number | null> {
+  const { run, stage } = attempt;
+  const chunk = `${CHANGES} ${follows.run}`;
+  const finished = await attempt.finishedChunks();
+  const known = finished.get(chunk);
+  if (known !== undefined) return known;
+  // An attempt before this one has found that the whole is to be read.
+  if (finished.size > 0) return null;
+  return attempt.write(async (session) => {
+    const movies = await readMovies(session, reader, context);
+    const before = sql`(
+      select user_id, ratings, checksum from bronze.fingerprints where _batch_id = ${sql.lit(follows.run)})`;
+    await findChangedUsers(session, reader, context, before);
+    await addAffectedUsers(session, context, follows);
+    const changed = await countChanged(session, context);
+    if (changed === null) {
+      for (const table of ['bronze.movies', 'bronze.changed_users'] as const)
+        await sql`delete from ${sql.table(partitionName(table, run))}`.execute(session.db);
+      return null;
     }
+    await readChangedUsers(session, reader, context);
+    await keepFingerprints(session, context, follows);
+    await session.db
+      .insertInto('pipeline.chunks')
+      .values([
+        { run, stage, chunk: MOVIES, rows: movies },
+        { run, stage, chunk, rows: changed },
+      ])
+      .execute();
+    return changed;
+  }, reader.view);
+}
+
+function finishChanges(attempt: StageAttempt, follows: HeldSnapshot, changed: number): Promise<BronzeResult> {
+  return attempt.finish(async ({ db }) => {
+    await attachBatch(db, attempt.run);
+    await attachPartition(db, 'bronze.fingerprints', attempt.run);
+    const counted = await keepBatch(db, attempt, { follows: follows.run, changed_users: changed });
+    return { ...counted, note: `${changed.toLocaleString('en')} users changed since run ${follows.run}` };
   });
+}
+
+/** Key of the chunk of movies. */
+const MOVIES = 'movies';
+
+function readMovies(session: Session, reader: SourceReader, context: Run): Promise<number> {
+  const batch = partitionName('bronze.movies', context.run);
+  return reader.append(session, batch, MOVIE_COLUMNS, moviesOfSource(context));
+}
+
+/** @returns whether some chunks were there from an earlier attempt */
+async function readWhole(
+  attempt: StageAttempt,
+  reader: SourceReader,
+  context: Run,
+  report: Heartbeat['report'],
+): Promise<boolean> {
+  const batch = partitionName('bronze.ratings', context.run);
+  const chunks = await planChunks(attempt, reader);
+  const finished = await attempt.finishedChunks();
+  const waiting = chunks.filter(({ name }) => !finished.has(name));
+  const resumed = waiting.length < chunks.length;
+  if (!finished.has(MOVIES))
+    await attempt.writeChunk(MOVIES, (session) => readMovies(session, reader, context), reader.view);
+  const read = async (): Promise<void> => {
+    for (let chunk = waiting.shift(); chunk !== undefined; chunk = waiting.shift()) {
+      const query = ratingsOfSource(context, chunk.where);
+      await attempt.writeChunk(
+        chunk.name,
+        (session) => reader.append(session, batch, RATING_COLUMNS, query),
+        reader.view,
+      );
+      const done = chunks.length - waiting.length;
+      report({ step: 'reading the source, chunk', done, total: chunks.length });
+    }
+  };
+  await Promise.all(Array.from({ length: READERS }, read));
+  return resumed;
+}
+
+/** Reads again whoever is not as the source has them now: a batch of several moments becomes one of this moment. */
+async function mend(session: Session, reader: SourceReader, context: Run): Promise<void> {
+  const batch = sql.table(partitionName('bronze.ratings', context.run));
+  const changed = sql.table(partitionName('bronze.changed_users', context.run));
+  const before = sql`(${fingerprints(sql`${batch} where true`)})`;
+  await findChangedUsers(session, reader, context, before);
+  await sql`
+    delete from ${batch} where user_id is null or user_id in (select user_id from ${changed})`.execute(
+    session.db,
+  );
+  await readChangedUsers(session, reader, context);
+  await sql`delete from ${changed}`.execute(session.db);
+}
+
+function finishWhole(attempt: StageAttempt): Promise<BronzeResult> {
+  const { run } = attempt;
+  return attempt.finish(async ({ db }) => {
+    await attachBatch(db, run);
+    const own = sql`bronze.ratings where _batch_id = ${sql.lit(run)}`;
+    await createPartitionAs(
+      db,
+      'bronze.fingerprints',
+      run,
+      sql`select ${sql.lit(run)} as _batch_id, f.* from (${fingerprints(own)}) f`,
+    );
+    const counted = await keepBatch(db, attempt, { follows: null, changed_users: null });
+    return { ...counted, note: 'the whole source' };
+  });
+}
+
+async function attachBatch(db: Db, run: number): Promise<void> {
+  for (const table of ['bronze.ratings', 'bronze.movies', 'bronze.changed_users'] as const)
+    await attachPartition(db, table, run);
+}
+
+async function keepBatch(
+  db: Db,
+  attempt: StageAttempt,
+  batch: { follows: number | null; changed_users: number | null },
+): Promise<{ rows: number; movies: number }> {
+  const { rows } = await db
+    .selectFrom('bronze.ratings')
+    .where('_batch_id', '=', sql.lit(attempt.run))
+    .select(({ fn }) => fn.countAll<number>().as('rows'))
+    .executeTakeFirstOrThrow();
+  const movies = (await attempt.finishedChunks(db)).get(MOVIES) ?? 0;
+  await db
+    .insertInto('bronze.batches')
+    .values({ _batch_id: attempt.run, ratings: rows, movies, ...batch })
+    .execute();
+  return { rows, movies };
 }

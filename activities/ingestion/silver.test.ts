@@ -51,7 +51,7 @@ afterAll(() => database.drop());
 
 test('the latest rating of a pair wins, at equal times the larger', async () => {
   const { rows } = await database.pool.query(
-    'select user_id, movie_id, rating from silver.ratings where run = $1 order by 1, 2',
+    'select user_id, movie_id, rating from silver.ratings where image = $1 order by 1, 2',
     [run],
   );
   expect(rows).toEqual([
@@ -133,7 +133,7 @@ test('a stage that is done gives its result again and writes nothing', async () 
   const stages = createStages(database);
   const before = await database.db.selectFrom('pipeline.stages').selectAll().orderBy('stage').execute();
   await database.pool.query('truncate movielens.ratings');
-  expect(await stages.ingestBronze({ run })).toEqual({ rows: 20, movies: 6 });
+  expect(await stages.ingestBronze({ run })).toMatchObject({ rows: 20, movies: 6 });
   expect((await stages.buildSilver({ run })).rows).toBe(4);
   const after = await database.db.selectFrom('pipeline.stages').selectAll().orderBy('stage').execute();
   expect(after).toEqual(before.map((stage) => ({ ...stage, token: stage.token + 1 })));

@@ -1,13 +1,14 @@
 import { sql } from 'kysely';
 import type { Connection } from '../../database/connect.ts';
 import { outsideTransaction } from '../../database/session.ts';
+import { heldSnapshots, imagesOf } from '../../database/snapshots.ts';
 import {
   type VersionedTable,
   dropPartition,
   finishDetaching,
   partitionedRuns,
 } from '../../database/versions.ts';
-import { SNAPSHOT_TABLES, STORE_TABLES } from './store-tables.ts';
+import { BATCH_TABLES, SNAPSHOT_TABLES, STORE_TABLES } from './store-tables.ts';
 
 /** What a reader who holds on to an old table may cost a night; the rest is dropped by the next one. */
 const PATIENCE = '5s';
@@ -31,17 +32,47 @@ export async function dropLeftovers(connection: Connection, run: number): Promis
     .execute();
   const live = await db.selectFrom('pipeline.runs').select('run').where('status', '=', 'running').execute();
   const wanted = new Set([...published, ...live].map((one) => one.run));
-  await dropPartitions(
-    connection,
-    [...SNAPSHOT_TABLES, ...STORE_TABLES],
-    (old) => old <= run && !wanted.has(old),
-  );
+  const unwanted = (old: number): boolean => old <= run && !wanted.has(old);
+  await dropPartitions(connection, [...BATCH_TABLES, ...STORE_TABLES], unwanted);
+  await dropImages(connection, run, [...wanted]);
   await db
     .deleteFrom('pipeline.checkpoints')
     .where('run', 'not in', (open) =>
       open.selectFrom('pipeline.runs').select('run').where('status', '=', 'running'),
     )
     .execute();
+}
+
+/**
+ * Drops the images that none of the `wanted` runs has its snapshot in, and what belongs to snapshots that no image holds
+ * any more. An image that a dead run has brought up to date stays, with what belongs to that run's snapshot: it is what
+ * the next night follows.
+ */
+export async function dropImages(
+  connection: Connection,
+  run: number,
+  wanted: number[],
+  signal?: AbortSignal,
+): Promise<Dropped> {
+  const { db } = connection;
+  const images = await imagesOf(db, wanted);
+  const dropped = await dropPartitions(
+    connection,
+    ['silver.ratings'],
+    (old) => old <= run && !images.includes(old) && !wanted.includes(old),
+    signal,
+  );
+  const held = (await heldSnapshots(db)).map((one) => one.run);
+  const rest = await dropPartitions(
+    connection,
+    SNAPSHOT_TABLES,
+    (old) => old <= run && !held.includes(old) && !wanted.includes(old),
+    signal,
+  );
+  return {
+    partitions: dropped.partitions + rest.partitions,
+    deferred: dropped.deferred || rest.deferred,
+  };
 }
 
 /** Drops the partitions of the runs that `doomed` says, until one takes longer than our patience. */

@@ -15,10 +15,11 @@ export function computeMovieStats(
     const context = await loadRun(connection.db, run);
     const window = await recentWindow(connection.db, context);
     return attempt.finish(async ({ db }) => {
+      const activity = await movieActivity(db, run, window);
       const orZero = (column: string) => sql<number>`coalesce(${sql.ref(column)}, 0)`;
       const stats = db
         .selectFrom('silver.movies as movie')
-        .leftJoin(movieActivity(db, run, window).as('activity'), 'activity.movie_id', 'movie.movie_id')
+        .leftJoin(activity.as('activity'), 'activity.movie_id', 'movie.movie_id')
         .where('movie.run', '=', sql.lit(run))
         .select([
           sql.lit(run).as('run'),

@@ -1,14 +1,15 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { imagesOf } from '../../database/snapshots.ts';
 import type { VersionedTable } from '../../database/versions.ts';
 import { forgetOldResults } from '../quality/forget-results.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import { forgetAlerts } from '../monitoring/alerts.ts';
-import { type Dropped, dropPartitions } from './leftovers.ts';
+import { type Dropped, dropImages, dropPartitions } from './leftovers.ts';
 import { forgetOldEvidence } from './old-evidence.ts';
 import { lockPointer } from './pointer.ts';
-import { BATCH_TABLES, DATA_TABLES, MODEL_TABLES, SILVER_TABLES } from './store-tables.ts';
+import { BATCH_TABLES, DATA_TABLES, MODEL_TABLES } from './store-tables.ts';
 
 export interface RetireResult extends StageResult {
   /** Runs whose versions are kept. */
@@ -55,7 +56,10 @@ export function retireVersions(
       return dropPartitions(connection, tables, (old) => old <= run && !wanted.includes(old), signal);
     };
     const older = await hasOlderReaders(connection.db);
-    const drops = [await drop(BATCH_TABLES, [run]), await drop(SILVER_TABLES, [run, ...data])];
+    const drops = [
+      await drop(BATCH_TABLES, [run]),
+      await dropImages(connection, run, [run, ...data], signal),
+    ];
     if (!older) drops.push(await drop(MODEL_TABLES, kept), await drop(DATA_TABLES, data));
     const deferred = older || drops.some((one) => one.deferred);
     return attempt.finish(() =>
@@ -108,10 +112,7 @@ async function forgetDeleted(
 ): Promise<void> {
   const at = sql.lit(run);
   const noUser = sql<boolean>`not exists (
-    select from silver.ratings s where s.run = ${at} and s.user_id = doomed.user_id)`;
-  const noPair = sql<boolean>`not exists (
-    select from silver.ratings s
-    where s.run = ${at} and s.user_id = doomed.user_id and s.movie_id = doomed.movie_id)`;
+    select from gold.user_totals s where s.run = ${at} and s.user_id = doomed.user_id)`;
   const noMovie = (column: string) =>
     sql<boolean>`not exists (
       select from silver.movies m where m.run = ${at} and m.movie_id = ${sql.ref(`doomed.${column}`)})`;
@@ -137,9 +138,23 @@ async function forgetDeleted(
   await forget(['store.similar_movies'], versions, noMovie('movie_id'));
   await forget(['store.similar_movies'], versions, noMovie('similar_movie_id'));
   await forget(['store.user_features', 'store.user_genre_preferences'], published, noUser);
-  await forget(['silver.ratings'], published, noPair);
+  await forgetPairs(db, run, published);
   await db.deleteFrom('experiments.user_metrics as doomed').where(noUser).execute();
   await db.deleteFrom('experiments.ab_test_users as doomed').where(noUser).execute();
+}
+
+/** An older image, of a published night that this one has not followed, loses who has left it. */
+async function forgetPairs(db: Db, run: number, published: number[]): Promise<void> {
+  const [own] = await imagesOf(db, [run]);
+  for (const image of (await imagesOf(db, published)).filter((other) => other !== own)) {
+    await sql`
+      delete from silver.ratings doomed
+      where image = ${sql.lit(image)} and not exists (
+        select from silver.ratings s
+        where s.image = ${sql.lit(own)} and s.user_id = doomed.user_id and s.movie_id = doomed.movie_id)`.execute(
+      db,
+    );
+  }
 }
 
 /**

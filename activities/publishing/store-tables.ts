@@ -20,14 +20,19 @@ export const DATA_TABLES = [
 
 export const STORE_TABLES = [...MODEL_TABLES, ...DATA_TABLES];
 
-/** What a night has read, and what it refused: that of the last night is kept. */
+/** What a night has read: that of the last night is kept. */
 export const BATCH_TABLES = [
   'bronze.ratings',
   'bronze.movies',
-  'silver.rejected_ratings',
+  'bronze.changed_users',
 ] as const satisfies VersionedTable[];
 
-/** What a night computes from: its own and that of the published night are kept. */
-export const SILVER_TABLES = ['silver.ratings', 'silver.movies'] as const satisfies VersionedTable[];
-
-export const SNAPSHOT_TABLES = [...BATCH_TABLES, ...SILVER_TABLES];
+/** What belongs to a snapshot beside its image: kept with it, for the next night to follow. */
+export const SNAPSHOT_TABLES = [
+  'bronze.fingerprints',
+  'silver.movies',
+  'silver.rejected_ratings',
+  'silver.superseded_ratings',
+  'gold.user_totals',
+  'gold.movie_totals',
+] as const satisfies VersionedTable[];

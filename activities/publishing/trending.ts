@@ -20,8 +20,9 @@ export function computeTrending(
     const { rows, windowDays, minimumRecentRatings } = context.settings.trending;
     const window = await recentWindow(connection.db, context);
     return attempt.finish(async ({ db }) => {
+      const activity = await movieActivity(db, run, window);
       const leading = db
-        .selectFrom(movieActivity(db, run, window).as('activity'))
+        .selectFrom(activity.as('activity'))
         .innerJoin('silver.movies as movie', (join) =>
           join.onRef('movie.movie_id', '=', 'activity.movie_id').on('movie.run', '=', sql.lit(run)),
         )

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
-import { attachedRuns } from '../../database/versions.ts';
+import { heldSnapshots } from '../../database/snapshots.ts';
 
 /** What the clean-up of a night that started now would delete by retention; runs, ascending. */
 export interface Forgotten {
@@ -41,7 +41,10 @@ export async function wouldForget(
   return {
     kept_versions: ascending(kept),
     retired_versions: ascending(inOrder.slice(keep)),
-    snapshots: (await attachedRuns(db, 'silver.ratings')).filter((run) => !data.includes(run)),
+    snapshots: (await heldSnapshots(db))
+      .map(({ run }) => run)
+      .filter((run) => !data.includes(run))
+      .toSorted((a, b) => a - b),
     user_metrics: await having(db, 'experiments.user_metrics', older(retention.userMetricsNights)),
     experiments: await having(db, 'experiments.evaluations', older(retention.experimentNights)),
   };

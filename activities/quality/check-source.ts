@@ -38,7 +38,14 @@ export interface CheckReport {
 
 /** What can be said of the snapshot before there is one. */
 const FORETOLD: Partial<Record<GateScope, string[]>> = {
-  silver: ['snapshot_present', 'refused_share', 'volume_change', 'mean_rating_drift', 'rating_share_drift'],
+  silver: [
+    'snapshot_present',
+    'duplicates',
+    'refused_share',
+    'volume_change',
+    'mean_rating_drift',
+    'rating_share_drift',
+  ],
 };
 const HISTORY = ['volume_change', 'mean_rating_drift', 'rating_share_drift'];
 

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type TestDatabase, createTestDatabase } from '../../test/support/database.ts';
 import { closeRun, insertRun } from '../../test/support/runs.ts';
 import { fillSource } from '../../test/support/source.ts';
-import { SMALL, createStages } from '../../test/support/stages.ts';
+import { SMALL, createStages, makeSnapshot } from '../../test/support/stages.ts';
 
 let database: TestDatabase;
 let run: number;
@@ -50,7 +50,7 @@ test('results, statistics and samples are kept as long as the settings say', asy
   const yesterday = await night(1, found);
   await closeRun(database, yesterday);
   const tonight = await night(0, found, ['retention.checkResultsDays=30', 'retention.sampleNights=2']);
-  await createStages(database).ingestBronze({ run });
+  await makeSnapshot(createStages(database), run);
   await createStages(database).retireVersions({ run });
 
   expect(await samples()).toEqual({ [kept]: [], [yesterday]: found, [tonight]: found });
@@ -81,7 +81,7 @@ test('who is gone from the source is gone from kept samples', async () => {
     other.movie_id,
   ]);
   await night(0, []);
-  await createStages(database).ingestBronze({ run });
+  await makeSnapshot(createStages(database), run);
   await createStages(database).retireVersions({ run });
 
   expect((await samples())[before]).toEqual([two, nobody, aggregate, 'a sentence']);

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { imageOf } from '../../database/snapshots.ts';
 import type { Run } from '../support/run.ts';
 
 /** Drops results, statistics and samples that are older than is kept, and from kept samples who is gone from the source. */
@@ -25,8 +26,9 @@ export async function forgetOldResults(db: Db, { run, startedAt, settings }: Run
   await forgetDeletedRows(db, run);
 }
 
-/** One pass over tonight's batch, the source as it is, and only where older samples name a user. */
+/** By tonight's snapshot and what it refused and superseded, which is the source as it is, for the users of older samples. */
 async function forgetDeletedRows(db: Db, run: number): Promise<void> {
+  const image = await imageOf(db, run);
   await sql`
     with sampled as materialized (
       select c.run, c.check_name, s.place, s.entry,
@@ -35,7 +37,11 @@ async function forgetDeletedRows(db: Db, run: number): Promise<void> {
       where c.run <> ${sql.lit(run)} and c.sample <> '[]'
     ),
     present as materialized (
-      select distinct b.user_id, b.movie_id from bronze.ratings b
+      select s.user_id, s.movie_id from silver.ratings s
+      where s.image = ${sql.lit(image)} and s.user_id in (
+        select user_id::integer from sampled where user_id between -2147483648 and 2147483647)
+      union
+      select b.user_id, b.movie_id from silver.rejected_ratings b
       where b._batch_id = ${sql.lit(run)} and b.user_id in (select user_id from sampled)
     ),
     kept as (

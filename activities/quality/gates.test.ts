@@ -190,7 +190,8 @@ const dirt: Dirt[] = [
   {
     check: 'row_accounting',
     inside: (at) =>
-      `update silver.snapshots set superseded_ratings = superseded_ratings + 1 where run = ${at}`,
+      `delete from silver.ratings where (image, user_id, movie_id) = (
+         select image, user_id, movie_id from silver.ratings join silver.snapshots using (image) where run = ${at} limit 1)`,
     says: 'bronze = silver + rejected + superseded',
   },
   {
@@ -251,7 +252,7 @@ const dirt: Dirt[] = [
     check: 'no_rated_movie',
     inside: (at) => `
       update store.batch_recs r set movie_id = (
-        select movie_id from silver.ratings s where s.run = ${at} and s.user_id = 1 limit 1
+        select movie_id from silver.ratings s join silver.snapshots using (image) where run = ${at} and s.user_id = 1 limit 1
       ) where run = ${at} and user_id = 1 and rank = 1`,
     says: 'who has rated it, found 1',
   },

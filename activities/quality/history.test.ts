@@ -45,12 +45,12 @@ async function gate(asOf: string, overrides: string[] = []) {
 test('the numbers of a snapshot are kept, and can be had by SQL', async () => {
   const { rows } = await database.pool.query(
     `with counted as (
-       select 'ratings' as statistic, count(*)::float8 as value from silver.ratings where run = $1
-       union all select 'mean_rating', avg(rating::float8) from silver.ratings where run = $1
+       select 'ratings' as statistic, count(*)::float8 as value from silver.ratings where image = $1
+       union all select 'mean_rating', avg(rating::float8) from silver.ratings where image = $1
        union all
        select 'share_' || to_char(star, 'FM0.0'),
               count(*) filter (where rating = star)::float8 / count(*)
-       from silver.ratings, generate_series(0.5, 5, 0.5) star where run = $1 group by star
+       from silver.ratings, generate_series(0.5, 5, 0.5) star where image = $1 group by star
      )
      select statistic from counted
      full join (select * from quality.source_statistics where run = $1) kept using (statistic)

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { isCatalogued, refusalReason } from '../ingestion/refusal-reason.ts';
+import { countRead } from '../ingestion/count-read.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, SAMPLE_ROWS } from './check.ts';
 import { type RatingCount, statisticsOf } from './history.ts';
@@ -14,16 +15,34 @@ export interface Batch extends Pick<Run, 'asOf' | 'startedAt'> {
   /** `table b where condition`. */
   ratings: RawBuilder<unknown>;
   movies: RawBuilder<unknown>;
+  /** Of the source but not among `ratings`, because it has passed before and is the same. */
+  unchanged?: { rows: number; newest: Date | null };
 }
 
-/** The batch of a run as it was read. */
-export function measureBronze(db: Db, { run, asOf, startedAt }: Run): Promise<Measurements> {
+/** The batch of a run as it was read; where it holds changes only, with what was refused of the users who are the same. */
+export async function measureBronze(db: Db, { run, asOf, startedAt }: Run): Promise<Measurements> {
   const ofRun = sql`where _batch_id = ${sql.lit(run)}`;
+  const batch = { movies: sql`bronze.movies ${ofRun}`, asOf, startedAt };
+  const { follows, ratings: read } = await db
+    .selectFrom('bronze.batches')
+    .select(['follows', 'ratings'])
+    .where('_batch_id', '=', run)
+    .executeTakeFirstOrThrow();
+  if (follows === null) return measureBatch(db, { ...batch, ratings: sql`bronze.ratings b ${ofRun}` });
+  const isSame = sql`not exists (
+    select from bronze.changed_users c where c._batch_id = ${sql.lit(run)} and c.user_id = before.user_id)`;
+  const { rows } = await sql<{ newest: Date | null }>`
+    select max(last_at) as newest from gold.user_totals before
+    where run = ${sql.lit(follows)} and ${isSame}`.execute(db);
   return measureBatch(db, {
-    ratings: sql`bronze.ratings b ${ofRun}`,
-    movies: sql`bronze.movies ${ofRun}`,
-    asOf,
-    startedAt,
+    ...batch,
+    ratings: sql`(
+      select user_id, movie_id, rating, rating_timestamp from bronze.ratings ${ofRun}
+      union all
+      select user_id, movie_id, rating, rating_timestamp from silver.rejected_ratings before
+      where _batch_id = ${sql.lit(follows)} and user_id is not null and ${isSame}
+    ) b where true`,
+    unchanged: { rows: (await countRead(db, run)) - read, newest: rows[0].newest },
   });
 }
 
@@ -63,10 +82,12 @@ async function measureSnapshotToBe(db: Db, asOf: Date): Promise<Measurements> {
       select distinct on (user_id, movie_id) rating from ${judged} where reason is null
       order by user_id, movie_id, rating_timestamp desc, rating desc
     ) latest group by rating`.execute(db);
+  const superseded = usable - counts.rows.reduce((sum, { ratings }) => sum + ratings, 0);
   return {
     checks: {
       snapshot_present: { observed: usable },
       refused_share: { observed: refused / all, finding: ofAll(refused, all) },
+      duplicates: { observed: superseded, sample: superseded === 0 ? [] : await samplePairs(db, judged) },
     },
     statistics: statisticsOf(counts.rows),
   };
@@ -78,7 +99,7 @@ export function ofAll(part: number, all: number): string {
 }
 
 /**
- * One pass for what a row shows by itself, one for the pairs, one for the catalogue; where there is dirt, one more for
+ * One pass for what a row shows by itself, one for the catalogue; where there is dirt, one more for
  * each kind of it, which ends at the rows of its sample.
  */
 async function measureBatch(db: Db, run: Batch): Promise<Measurements> {
@@ -99,8 +120,9 @@ async function measureBatch(db: Db, run: Batch): Promise<Measurements> {
            max(rating_timestamp::timestamptz) filter (where isfinite(rating_timestamp) and rating_timestamp <= ${instant(run.asOf)}) as newest
     from ${batch}`.execute(db);
   const [seen] = rows;
-  if (seen.rows === 0) return { checks: {} };
-  const age = seen.newest === null ? null : (run.asOf.getTime() - seen.newest.getTime()) / 86_400_000;
+  if (seen.rows + (run.unchanged?.rows ?? 0) === 0) return { checks: {} };
+  const newest = later(seen.newest, run.unchanged?.newest ?? null);
+  const age = newest === null ? null : (run.asOf.getTime() - newest.getTime()) / 86_400_000;
   const sample = async (condition: RawBuilder<boolean>): Promise<unknown[]> => {
     const offending = await sql`
       select user_id, movie_id, rating, rating_timestamp from ${batch} and ${condition}
@@ -119,11 +141,10 @@ async function measureBatch(db: Db, run: Batch): Promise<Measurements> {
       orphan_movies: await counted(seen.orphans, orphan(run)),
       freshness: {
         observed: age,
-        ...(seen.newest === null
+        ...(newest === null
           ? { finding: 'no rating before the as-of' }
-          : { finding: `the newest ${age?.toFixed(1)} days before, at ${seen.newest.toISOString()}` }),
+          : { finding: `the newest ${age?.toFixed(1)} days before, at ${newest.toISOString()}` }),
       },
-      duplicates: await measureDuplicates(db, batch),
       catalogue_titles: await measureCatalogue(db, run),
     },
   };
@@ -144,15 +165,17 @@ function orphan({ movies }: Batch): RawBuilder<boolean> {
   ))`;
 }
 
-async function measureDuplicates(db: Db, batch: RawBuilder<unknown>) {
-  const pairs = sql`
-    select user_id, movie_id, count(*) as ratings from ${batch} and not ${nullKey}
-    group by user_id, movie_id having count(*) > 1`;
-  const { rows } = await sql<{ rows: number }>`
-    select coalesce(sum(ratings - 1), 0) as rows from (${pairs}) pairs`.execute(db);
-  const observed = rows[0].rows;
-  const sample = observed > 0 ? (await sql`${pairs} limit ${sql.lit(SAMPLE_ROWS)}`.execute(db)).rows : [];
-  return { observed, sample };
+function later(one: Date | null, other: Date | null): Date | null {
+  if (one === null || other === null) return one ?? other;
+  return one > other ? one : other;
+}
+
+/** Users and movies that have more than one usable rating. */
+async function samplePairs(db: Db, judged: RawBuilder<unknown>): Promise<unknown[]> {
+  const { rows } = await sql`
+    select user_id, movie_id, count(*) as ratings from ${judged} where reason is null
+    group by user_id, movie_id having count(*) > 1 limit ${sql.lit(SAMPLE_ROWS)}`.execute(db);
+  return rows;
 }
 
 async function measureCatalogue(db: Db, { movies }: Batch) {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { imageOf } from '../../database/snapshots.ts';
 import type { Run } from '../support/run.ts';
 import { PREFERENCE_GENRES } from '../features/user-genre-preferences.ts';
 import type { Measurements, Observation } from './check.ts';
@@ -11,7 +12,10 @@ function equal(found: number, expected: number): Observation {
     : { observed: Math.abs(found - expected), finding: `${found} rows for ${expected}` };
 }
 
-/** Features against the snapshot's own counts: one pass over its ratings, and one over each table of features. */
+/**
+ * Features against the snapshot itself: its users and movies as its pairs are indexed, and who has rated one of the ten
+ * genres. One pass over each table of features.
+ */
 export async function measureFeatures(db: Db, { run }: Run): Promise<Measurements> {
   const genres = sql.join(Object.values(PREFERENCE_GENRES).map((genre) => sql.lit(genre)));
   const at = sql.lit(run);
@@ -26,7 +30,7 @@ export async function measureFeatures(db: Db, { run }: Run): Promise<Measurement
     from (
       select r.user_id, r.movie_id, bool_or(m.genre_list && array[${genres}]) as tasted
       from silver.ratings r left join silver.movies m on m.run = ${at} and m.movie_id = r.movie_id
-      where r.run = ${at}
+      where r.image = ${sql.lit(await imageOf(db, run))}
       group by grouping sets ((r.user_id), (r.movie_id))
     ) snapshot`.execute(db);
   const [counts] = rows;

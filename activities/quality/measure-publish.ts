@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { blockedAt } from '../../database/block-list.ts';
 import type { Db } from '../../database/connect.ts';
+import { imageOf } from '../../database/snapshots.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, type Observation, SAMPLE_ROWS } from './check.ts';
 
@@ -35,24 +36,25 @@ const NO_LISTS: Observation = { observed: null, finding: 'no lists' };
 /** Each user's list: whether it is as long as it can be, and what in it should not be there. */
 async function measureLists(db: Db, { run, settings, startedAt }: Run) {
   const at = sql.lit(run);
+  const image = sql.lit(await imageOf(db, run));
   const { perUser, excludeRated, minimumRatings } = settings.recommendations;
   const judged = sql`
     with listable as (
-      select movie_id from silver.ratings where run = ${at} and movie_id not in ${blockedAt(startedAt)}
-      group by movie_id having count(*) >= ${sql.lit(minimumRatings)}
+      select movie_id from gold.movie_totals
+      where run = ${at} and ratings >= ${sql.lit(minimumRatings)} and movie_id not in ${blockedAt(startedAt)}
     ),
     left_over as (
       select user_id, (select count(*) from listable)
         - ${excludeRated ? sql`count(listable.movie_id)` : sql`0`} as movies
       from silver.ratings r left join listable using (movie_id)
-      where r.run = ${at} group by user_id
+      where r.image = ${image} group by user_id
     ),
     listed as (
       select b.user_id, count(*) as entries, min(b.rank) as first, max(b.rank) as last,
              count(distinct b.movie_id) as movies, count(s.movie_id) as rated,
              count(*) filter (where m.title is null) as untitled
       from store.batch_recs b
-      left join silver.ratings s on s.run = ${at} and s.user_id = b.user_id and s.movie_id = b.movie_id
+      left join silver.ratings s on s.image = ${image} and s.user_id = b.user_id and s.movie_id = b.movie_id
       left join store.movies m on m.run = ${at} and m.movie_id = b.movie_id
       where b.run = ${at} group by b.user_id
     ),
@@ -83,7 +85,7 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run) {
             rated,
             sql`
               select b.user_id, b.movie_id from store.batch_recs b
-              join silver.ratings s on s.run = ${at} and s.user_id = b.user_id and s.movie_id = b.movie_id
+              join silver.ratings s on s.image = ${image} and s.user_id = b.user_id and s.movie_id = b.movie_id
               where b.run = ${at}`,
           )
         : {

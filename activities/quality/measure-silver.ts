@@ -1,25 +1,23 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { imageOf } from '../../database/snapshots.ts';
+import { countRead } from '../ingestion/count-read.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, SAMPLE_ROWS } from './check.ts';
 import { measureHistory, statisticsOf } from './history.ts';
 import { ofAll } from './measure-bronze.ts';
 
 /**
- * Counts the tables themselves, not what was noted when they were written, one pass over each of bronze, silver and
- * what was rejected; superseded rows are the note's. History is read from the numbers of earlier nights alone.
+ * Counts the tables themselves, not what was noted when they were written: one pass over each of bronze, silver, what was
+ * rejected and what was superseded. History is read from the numbers of earlier nights alone.
  */
 export async function measureSilver(db: Db, context: Run): Promise<Measurements> {
   const { run } = context;
-  const { bronze } = await db
-    .selectFrom('bronze.ratings')
-    .where('_batch_id', '=', sql.lit(run))
-    .select(({ fn }) => fn.countAll<number>().as('bronze'))
-    .executeTakeFirstOrThrow();
+  const bronze = await countRead(db, run);
   if (bronze === 0) return { checks: {} };
   const counts = await db
     .selectFrom('silver.ratings')
-    .where('run', '=', sql.lit(run))
+    .where('image', '=', sql.lit(await imageOf(db, run)))
     .groupBy('rating')
     .select(({ fn }) => ['rating', fn.countAll<number>().as('ratings')])
     .execute();
@@ -30,10 +28,10 @@ export async function measureSilver(db: Db, context: Run): Promise<Measurements>
     .select(({ fn }) => ['reason', fn.countAll<number>().as('rows')])
     .orderBy('rows', 'desc')
     .execute();
-  const { superseded_ratings: superseded } = await db
-    .selectFrom('silver.snapshots')
-    .select('superseded_ratings')
-    .where('run', '=', run)
+  const { superseded } = await db
+    .selectFrom('silver.superseded_ratings')
+    .where('_batch_id', '=', sql.lit(run))
+    .select(({ fn }) => fn.countAll<number>().as('superseded'))
     .executeTakeFirstOrThrow();
   const statistics = statisticsOf(counts);
   const silver = statistics?.ratings ?? 0;
@@ -51,8 +49,18 @@ export async function measureSilver(db: Db, context: Run): Promise<Measurements>
         finding: ofAll(refused, bronze),
         sample: reasons.slice(0, SAMPLE_ROWS),
       },
+      duplicates: { observed: superseded, sample: superseded === 0 ? [] : await sampleSuperseded(db, run) },
       ...(await measureHistory(db, statistics, context)),
     },
     statistics,
   };
+}
+
+async function sampleSuperseded(db: Db, run: number): Promise<unknown[]> {
+  return db
+    .selectFrom('silver.superseded_ratings')
+    .where('_batch_id', '=', sql.lit(run))
+    .select(['user_id', 'movie_id', 'rating', 'rating_timestamp'])
+    .limit(sql.lit(SAMPLE_ROWS))
+    .execute();
 }

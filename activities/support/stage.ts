@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Connection, Db } from '../../database/connect.ts';
-import { type Session, transaction } from '../../database/session.ts';
+import { type Session, type TransactionOptions, transaction } from '../../database/session.ts';
 import { terminalFailure } from './failures.ts';
 
 /** What every stage returns: a summary, small enough for a history. */
@@ -8,6 +8,9 @@ export interface StageResult {
   /** Rows the stage wrote, for the run log and the operator. */
   rows: number;
 }
+
+/** What a transaction of a stage sees: that of its statements by default. */
+type View = Pick<TransactionOptions, 'isolation' | 'snapshot'>;
 
 /** One attempt at a stage, holding its fencing token. */
 export interface StageAttempt {
@@ -19,9 +22,9 @@ export interface StageAttempt {
    * Runs `body` in a transaction that commits only while this attempt is the newest of its stage.
    * @throws StageSuperseded where a successor has taken the stage over
    */
-  write<Result>(body: (session: Session) => Promise<Result>): Promise<Result>;
+  write<Result>(body: (session: Session) => Promise<Result>, view?: View): Promise<Result>;
   /** Like `write`, and records a finished chunk in the same transaction. */
-  writeChunk(chunk: string, body: (session: Session) => Promise<number>): Promise<void>;
+  writeChunk(chunk: string, body: (session: Session) => Promise<number>, view?: View): Promise<void>;
   /** Chunks that this or an earlier attempt has finished, with their rows; `db` where a transaction is open. */
   finishedChunks(db?: Db): Promise<Map<string, number>>;
   /** Like `write`, and marks the stage done with the result in the same transaction. */
@@ -67,7 +70,7 @@ function createAttempt(
   token: number,
   signal: AbortSignal,
 ): StageAttempt {
-  const write = <Result>(body: (session: Session) => Promise<Result>): Promise<Result> =>
+  const write = <Result>(body: (session: Session) => Promise<Result>, view: View = {}): Promise<Result> =>
     transaction(
       connection,
       async (session) => {
@@ -75,7 +78,7 @@ function createAttempt(
         await assertNewest(session.db, run, stage, token);
         return result;
       },
-      { signal },
+      { signal, ...view },
     );
 
   return {
@@ -84,11 +87,11 @@ function createAttempt(
     token,
     signal,
     write,
-    writeChunk: (chunk, body) =>
+    writeChunk: (chunk, body, view) =>
       write(async (session) => {
         const rows = await body(session);
         await session.db.insertInto('pipeline.chunks').values({ run, stage, chunk, rows }).execute();
-      }),
+      }, view),
     finishedChunks: async (db = connection.db) => {
       const chunks = await db
         .selectFrom('pipeline.chunks')

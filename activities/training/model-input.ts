@@ -1,8 +1,10 @@
-import type { Connection } from '../../database/connect.ts';
+import { sql } from 'kysely';
+import type { Connection, Db } from '../../database/connect.ts';
 import { copyOut } from '../../database/copy.ts';
 import { readFixedColumns } from '../../database/copy-binary.ts';
 import { databaseId } from '../../database/readers.ts';
 import { transaction } from '../../database/session.ts';
+import { imageOf } from '../../database/snapshots.ts';
 import { partitionName } from '../../database/versions.ts';
 import { RatingColumns, checksumRatings, splitRatings } from '../../recommender/index.ts';
 import type { ActivityDependencies } from '../support/run.ts';
@@ -73,61 +75,71 @@ function registeredSplit({ db }: Connection, run: number, seed: number) {
     .executeTakeFirst();
 }
 
-/** Reads the snapshot by COPY straight into the engine's memory, 12 bytes a rating, and splits it there. */
+/**
+ * Reads the snapshot by COPY straight into the engine's memory, 12 bytes a rating, and splits it there. All readers see
+ * the image as it was at one moment: a later night may bring it up to date meanwhile.
+ */
 async function readSnapshot(
   connection: Connection,
   run: number,
   seed: number,
   signal: AbortSignal,
 ): Promise<ModelInput> {
-  const snapshot = await connection.db
-    .selectFrom('silver.snapshots')
-    .select('silver_ratings')
-    .where('run', '=', run)
-    .executeTakeFirst();
-  if (snapshot === undefined) throw new Error(`run ${run} has no snapshot: stage silver has not written one`);
-  const columns = new RatingColumns(snapshot.silver_ratings);
-  try {
-    const target = { columns: [columns.users, columns.items, columns.ratings], filled: 0 };
-    const ranges = await pageRanges(connection, run);
-    await Promise.all(
-      ranges.map((range) =>
-        transaction(
-          connection,
-          ({ client }) =>
-            readFixedColumns(
-              copyOut(
-                client,
-                `select user_id, movie_id, rating from ${partitionName('silver.ratings', run)} where ${range}`,
-              ),
-              target,
-            ),
-          { signal },
-        ),
-      ),
-    );
-    if (target.filled !== snapshot.silver_ratings) {
-      throw new Error(
-        `run ${run}: its snapshot holds ${target.filled} ratings, ${snapshot.silver_ratings} were written`,
-      );
-    }
-    return { columns, train: await splitRatings(columns, seed, signal) };
-  } catch (error) {
-    columns.release();
-    throw error;
-  }
+  return transaction(
+    connection,
+    async ({ db, client }) => {
+      const image = await imageOf(db, run);
+      const { silver_ratings: ratings } = await db
+        .selectFrom('silver.snapshots')
+        .select('silver_ratings')
+        .where('run', '=', run)
+        .executeTakeFirstOrThrow();
+      await client.query('set local idle_in_transaction_session_timeout = 0');
+      const { rows } = await client.query<{ snapshot: string }>('select pg_export_snapshot() as snapshot');
+      const columns = new RatingColumns(ratings);
+      try {
+        const target = { columns: [columns.users, columns.items, columns.ratings], filled: 0 };
+        await readRanges(connection, await pageRanges(db, image), target, { signal, ...rows[0] });
+        if (target.filled !== ratings)
+          throw new Error(`run ${run}: its snapshot holds ${target.filled} ratings, ${ratings} were written`);
+        return { columns, train: await splitRatings(columns, seed, signal) };
+      } catch (error) {
+        columns.release();
+        throw error;
+      }
+    },
+    { signal, isolation: 'repeatable read' },
+  );
 }
 
-/** Conditions that cut the snapshot's pages into equal parts, one a reader. */
-async function pageRanges({ pool }: Connection, run: number): Promise<string[]> {
-  const { rows } = await pool.query<{ pages: number }>(
-    `select (pg_relation_size($1::regclass) / current_setting('block_size')::integer)::integer as pages`,
-    [partitionName('silver.ratings', run)],
-  );
-  const bound = (reader: number): number => Math.floor((rows[0].pages * reader) / READERS);
-  return Array.from({ length: READERS }, (_, reader) =>
-    reader + 1 === READERS
-      ? `ctid >= '(${bound(reader)},0)'`
-      : `ctid >= '(${bound(reader)},0)' and ctid < '(${bound(reader + 1)},0)'`,
+async function readRanges(
+  connection: Connection,
+  ranges: string[],
+  target: Parameters<typeof readFixedColumns>[1],
+  view: { signal: AbortSignal; snapshot: string },
+): Promise<void> {
+  const read = async (): Promise<void> => {
+    for (let range = ranges.shift(); range !== undefined; range = ranges.shift()) {
+      const query = `select user_id, movie_id, rating from ${range}`;
+      await transaction(connection, ({ client }) => readFixedColumns(copyOut(client, query), target), view);
+    }
+  };
+  await Promise.all(Array.from({ length: READERS }, read));
+}
+
+/** The tables of an image, each cut by its pages into equal parts, as many as there are readers: `table where condition`. */
+async function pageRanges(db: Db, image: number): Promise<string[]> {
+  const { rows } = await sql<{ table: string; pages: number }>`
+    select relid::regclass::text as table,
+           (pg_relation_size(relid) / current_setting('block_size')::integer)::integer as pages
+    from pg_partition_tree(${partitionName('silver.ratings', image)}::regclass) where isleaf
+    order by 1`.execute(db);
+  return rows.flatMap(({ table, pages }) =>
+    Array.from({ length: READERS }, (_, reader) => {
+      const from = Math.floor((pages * reader) / READERS);
+      const to = Math.floor((pages * (reader + 1)) / READERS);
+      const below = reader + 1 === READERS ? '' : ` and ctid < '(${to},0)'`;
+      return `${table} where ctid >= '(${from},0)'${below}`;
+    }),
   );
 }

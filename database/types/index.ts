@@ -17,10 +17,16 @@ export interface Database {
 
   'bronze.ratings': lake.BronzeRatings;
   'bronze.movies': lake.BronzeMovies;
+  'bronze.batches': lake.Batches;
+  'bronze.fingerprints': lake.Fingerprints;
+  'bronze.changed_users': lake.ChangedUsers;
   'silver.ratings': lake.SilverRatings;
   'silver.movies': lake.SilverMovies;
   'silver.rejected_ratings': lake.RejectedRatings;
+  'silver.superseded_ratings': lake.SupersededRatings;
   'silver.snapshots': lake.Snapshots;
+  'gold.user_totals': lake.UserTotals;
+  'gold.movie_totals': lake.MovieTotals;
   'gold.splits': lake.Splits;
 
   'store.user_features': store.Versioned<store.UserFeatures>;

@@ -45,9 +45,36 @@ export interface BronzeMovies {
   genres: string | null;
 }
 
+/** `bronze.batches`: what one run has read. */
+export interface Batches {
+  _batch_id: number;
+  /** The run whose snapshot this batch changes: it holds the changed users only. Null where it holds the whole source. */
+  follows: number | null;
+  ratings: number;
+  movies: number;
+  /** Null where the whole source was read. */
+  changed_users: number | null;
+}
+
+/** `bronze.fingerprints`: what the pipeline has of each user of the source, to be held against the source. */
+export interface Fingerprints {
+  _batch_id: number;
+  user_id: number;
+  ratings: number;
+  /** Of the hashes of its rows, 63 bits: compared where it lies, never read. */
+  checksum: number;
+}
+
+/** `bronze.changed_users`: users whose rows of an earlier snapshot this batch replaces. */
+export interface ChangedUsers {
+  _batch_id: number;
+  user_id: number;
+}
+
 /** `silver.ratings`: the snapshot. One row per (user, movie), the latest rating. */
 export interface SilverRatings {
-  run: number;
+  /** The run that has built this image in full; `silver.snapshots` says which image a run's snapshot is. */
+  image: number;
   user_id: number;
   movie_id: number;
   /** Stars, 0.5 to 5.0 in steps of 0.5. */
@@ -88,9 +115,22 @@ export interface RejectedRatings {
   reason: RejectionReason;
 }
 
+/** `silver.superseded_ratings`: ratings that a later one of the same user and movie has replaced. */
+export interface SupersededRatings {
+  _batch_id: number;
+  user_id: number;
+  movie_id: number;
+  rating: number;
+  rating_timestamp: Date;
+}
+
 /** `silver.snapshots`: what one run's silver holds, counted when it was written. */
 export interface Snapshots {
   run: number;
+  /** The run that has built the image in full. The image holds the snapshot of the newest run that names it. */
+  image: number;
+  /** Version of the rules that refuse and choose rows. */
+  rules: number;
   as_of: Date;
   bronze_ratings: number;
   silver_ratings: number;
@@ -103,6 +143,28 @@ export interface Snapshots {
   rated_movies: number;
   movies: number;
   newest_rating_at: Date | null;
+}
+
+/** Exact sums over the ratings of one user or movie of a snapshot; ratings as whole half-stars. */
+interface Totals {
+  run: number;
+  ratings: number;
+  half_stars: number;
+  half_stars_squared: number;
+  positive: number;
+  negative: number;
+  first_at: Date;
+  last_at: Date;
+}
+
+/** `gold.user_totals`: one row a user of the snapshot. */
+export interface UserTotals extends Totals {
+  user_id: number;
+}
+
+/** `gold.movie_totals`: one row a rated movie of the snapshot. */
+export interface MovieTotals extends Totals {
+  movie_id: number;
 }
 
 /** `gold.splits`: the model input of a run. The split itself is a function of (user, movie, seed). */

@@ -1,0 +1,33 @@
+/** The columns of a batch, and what they are in the source: types loose enough for any dirt. */
+
+import { type RawBuilder, sql } from 'kysely';
+import type { Run } from '../support/run.ts';
+
+export const RATING_COLUMNS = [
+  '_batch_id',
+  '_ingested_at',
+  'user_id',
+  'movie_id',
+  'rating',
+  'rating_timestamp',
+];
+export const MOVIE_COLUMNS = ['_batch_id', '_ingested_at', 'movie_id', 'title', 'genres'];
+
+/** The ratings of the source that fulfil a condition. */
+export function ratingsOfSource(context: Run, where: string): RawBuilder<unknown> {
+  return sql`
+    select ${provenance(context)}, user_id::bigint as user_id, movie_id::bigint as movie_id,
+           rating::double precision as rating, rating_timestamp::timestamptz as rating_timestamp
+    from movielens.ratings where ${sql.raw(where)}`;
+}
+
+/** The catalogue of the source. */
+export function moviesOfSource(context: Run): RawBuilder<unknown> {
+  return sql`
+    select ${provenance(context)}, movie_id::bigint as movie_id, title::text as title, genres::text as genres
+    from movielens.movies`;
+}
+
+function provenance({ run, startedAt }: Run): RawBuilder<unknown> {
+  return sql`${sql.lit(run)}::integer as _batch_id, ${sql.lit(startedAt.toISOString())}::timestamptz as _ingested_at`;
+}

@@ -1,0 +1,32 @@
+/** How a change in the source is found without trusting anything that the source says about it. */
+
+import { type RawBuilder, sql } from 'kysely';
+
+/** The largest prime below 2^63: a sum of 64-bit hashes is kept as its remainder, which is a bigint. */
+const MODULUS = '9223372036854775783';
+
+/**
+ * Hash of a row of ratings, nulls included, by functions of PostgreSQL's own hash indexes, which 15 to 18 have. In the
+ * types of bronze, so that a row has one hash in the source and in what was read of it.
+ */
+const rowHash = sql`coalesce(hashint8extended(movie_id::bigint,
+  coalesce(hashfloat8extended(rating::double precision,
+    coalesce(hashfloat8extended(date_part('epoch', rating_timestamp), 0), 1)), 2)), 3)`;
+
+/**
+ * One row a user of `ratings` (`table where condition`): how many rows it has, and the sum of their hashes, which any
+ * insertion, correction or deletion changes whatever its timestamp. Rows without a user have no fingerprint.
+ */
+export function fingerprints(ratings: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`
+    select user_id::bigint as user_id, count(*) as ratings,
+           mod(sum(${rowHash}), ${sql.raw(MODULUS)})::bigint as checksum
+    from ${ratings} and user_id is not null group by user_id`;
+}
+
+/** Users whose fingerprints differ between two tables of fingerprints, or that only one of them has. */
+export function differingUsers(one: RawBuilder<unknown>, other: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`
+    select user_id from ${one} one full join ${other} other using (user_id)
+    where one.ratings is distinct from other.ratings or one.checksum is distinct from other.checksum`;
+}

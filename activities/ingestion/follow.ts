@@ -1,0 +1,22 @@
+import type { Db } from '../../database/connect.ts';
+import { type HeldSnapshot, heldSnapshots } from '../../database/snapshots.ts';
+import { attachedRuns } from '../../database/versions.ts';
+import { SNAPSHOT_TABLES } from '../publishing/store-tables.ts';
+import type { Run } from '../support/run.ts';
+import { SILVER_RULES } from './refusal-reason.ts';
+
+/**
+ * The snapshot that the run's batch changes: the newest one of an earlier as-of, made by the same rules, of which there
+ * still is all that it takes. An older as-of than that of a snapshot (a backfill) follows none: what lies between was
+ * not read for it.
+ * @returns null where the whole source is to be read
+ */
+export async function snapshotToFollow(db: Db, { run, asOf, settings }: Run): Promise<HeldSnapshot | null> {
+  if (settings.ingestion.rebuild) return null;
+  const newest = (await heldSnapshots(db)).filter((held) => held.run !== run).at(0);
+  if (newest === undefined || newest.as_of > asOf || newest.rules !== SILVER_RULES) return null;
+  for (const table of SNAPSHOT_TABLES) {
+    if (!(await attachedRuns(db, table)).includes(newest.run)) return null;
+  }
+  return newest;
+}

@@ -1,0 +1,184 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { digestRun } from '../../database/digest.ts';
+import { type TestDatabase, createTestDatabase } from '../../test/support/database.ts';
+import { insertRun, closeRun } from '../../test/support/runs.ts';
+import { fillSource, insertMovies, insertRatings } from '../../test/support/source.ts';
+import { SMALL, createStages, makeSnapshot } from '../../test/support/stages.ts';
+
+/** Tables that a night that follows another must have as a rebuild has them. */
+const EQUAL = [
+  'silver.ratings',
+  'silver.movies',
+  'silver.rejected_ratings',
+  'silver.superseded_ratings',
+  'silver.snapshots',
+  'gold.user_totals',
+  'gold.movie_totals',
+  'store.user_features',
+  'store.movie_features',
+  'store.user_genre_preferences',
+  'store.trending',
+  'store.movie_stats',
+];
+
+/** Dirt is wanted here. */
+const LENIENT = ['quality.maximumRefusedShare=1', 'quality.thresholds.null_keys.error=100'];
+
+/** Checks that look at how old a snapshot is, or at those before it. */
+const BY_TIME = ['freshness', 'volume_change', 'mean_rating_drift', 'rating_share_drift'];
+
+let database: TestDatabase;
+let minute = 0;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  await database.pool.query(`
+    alter table movielens.ratings alter user_id type bigint, alter movie_id type bigint, alter rating type float8`);
+  await fillSource(database, 40, 30);
+  await insertMovies(database, [[31, 'Seldom Seen (1990)', 'Drama']]);
+  await insertRatings(database, [
+    [13, 31, 4, '2026-01-02'],
+    [14, 31, 2, '2026-01-02'],
+  ]);
+});
+afterAll(() => database.drop());
+
+/** A night as far as its tables of data, and its digests. */
+async function night(asOf: string, overrides: string[] = []) {
+  const stages = createStages(database);
+  const run = await insertRun(database, { asOf, overrides: [...SMALL, ...LENIENT, ...overrides] });
+  await makeSnapshot(stages, run);
+  for (const build of [
+    stages.buildUserFeatures,
+    stages.buildMovieFeatures,
+    stages.buildUserGenrePreferences,
+    stages.computeTrending,
+    stages.computeMovieStats,
+  ])
+    await build({ run });
+  const { rows } = await database.pool.query<{ follows: number | null; changed: number | null }>(
+    'select follows, changed_users as changed from bronze.batches where _batch_id = $1',
+    [run],
+  );
+  const { tables } = await digestRun(database.db, run);
+  const gates = await Promise.all(
+    (['bronze', 'silver', 'features'] as const).map((scope) => stages.runGate({ run, scope })),
+  ).then(
+    () => 'passed',
+    (error: unknown) => (error as Error).message,
+  );
+  await closeRun(database, run);
+  const checks = await database.pool.query(
+    `select check_name, status, observed from quality.check_results where run = $1 and check_name <> all ($2) order by 1`,
+    [run, BY_TIME],
+  );
+  return {
+    run,
+    ...rows[0],
+    gates,
+    checks: checks.rows,
+    tables: Object.fromEntries(EQUAL.map((table) => [table, tables[table]])),
+  };
+}
+
+/** The next as-of, and a rebuild's beside it: at the same instant there is one run only. */
+function nextAsOf(): [string, string] {
+  const at = (): string => new Date(Date.UTC(2026, 2, 1, 0, minute++)).toISOString();
+  return [at(), at()];
+}
+
+/** The night that follows the last one, held against a rebuild; as-of is a cell of trending and snapshots. */
+async function compare(expected: { follows: boolean; changed?: number }) {
+  const [asOf, later] = nextAsOf();
+  const followed = await night(asOf);
+  expect(followed.gates).toBe('passed');
+  expect(followed.follows !== null).toBe(expected.follows);
+  if (expected.changed !== undefined) expect(followed.changed).toBe(expected.changed);
+  const rebuilt = await night(later, ['ingestion.rebuild=true']);
+  expect(rebuilt.follows).toBeNull();
+  expect(followed.checks).toEqual(rebuilt.checks);
+  await database.pool.query('update store.trending set as_of = $1 where run = $2', [asOf, rebuilt.run]);
+  await database.pool.query('update silver.snapshots set as_of = $1 where run = $2', [asOf, rebuilt.run]);
+  const { tables } = await digestRun(database.db, rebuilt.run);
+  expect(followed.tables).toEqual(Object.fromEntries(EQUAL.map((table) => [table, tables[table]])));
+  await database.pool.query('update silver.snapshots set as_of = $1 where run = $2', [later, rebuilt.run]);
+  return followed;
+}
+
+test('a first night reads the whole source, one after it nothing that is the same', async () => {
+  await compare({ follows: false });
+  await compare({ follows: true, changed: 0 });
+});
+
+test.each([
+  ['a new rating', `insert into movielens.ratings values (1, 29, 3, '2026-02-01')`, 1],
+  ['a new user', `insert into movielens.ratings values (7777, 2, 3, '2026-02-01')`, 1],
+  ['a late rating', `insert into movielens.ratings values (2, 28, 3, '1999-02-01')`, 1],
+  ['a correction', `update movielens.ratings set rating = 0.5 where user_id = 3`, 1],
+  [
+    'a correction of a time',
+    `update movielens.ratings set rating_timestamp = '2001-01-01' where user_id = 4`,
+    1,
+  ],
+  [
+    'two ratings that change places',
+    `update movielens.ratings set rating = 5.5 - rating where user_id = 5`,
+    1,
+  ],
+  ['a deletion', `delete from movielens.ratings where user_id = 6 and movie_id < 5`, 1],
+  ['a user who is gone', `delete from movielens.ratings where user_id = 7`, 1],
+  [
+    'the same row twice',
+    `insert into movielens.ratings select * from movielens.ratings where user_id = 8`,
+    1,
+  ],
+  [
+    'a pair rated again',
+    `insert into movielens.ratings select user_id, movie_id, 1, '2026-02-03' from movielens.ratings where user_id = 9`,
+    1,
+  ],
+  [
+    'dirt',
+    `insert into movielens.ratings values (10, 1, 9, '2026-02-01'), (10, null, 1, '2026-02-01'), (11, 5, 'nan', '2026-02-01')`,
+    2,
+  ],
+  [
+    'a user without an id that fits',
+    `insert into movielens.ratings values (5000000000, 1, 3, '2026-02-01')`,
+    1,
+  ],
+  ['a rating after the as-of', `insert into movielens.ratings values (12, 5, 3, '2026-03-01 00:59:00')`, 1],
+])('%s is found, and what it touches is as a rebuild has it', async (_what, change, changed) => {
+  await database.pool.query(change);
+  await compare({ follows: true, changed });
+});
+
+test('a movie that leaves the catalogue, comes back or changes its genres takes its ratings along', async () => {
+  for (const change of [
+    'update movielens.movies set movie_id = 400 where movie_id = 31',
+    'update movielens.movies set movie_id = 31 where movie_id = 400',
+    `update movielens.movies set genres = 'Horror' where movie_id = 31`,
+    `update movielens.movies set title = 'Renamed (2001)' where movie_id = 3`,
+  ]) {
+    await database.pool.query(change);
+    await compare({ follows: true });
+  }
+});
+
+test('where most has changed the source is read as a whole', async () => {
+  await database.pool.query('update movielens.ratings set rating = 6 - rating where rating between 1 and 5');
+  await compare({ follows: false });
+});
+
+test('a night of an earlier as-of follows nothing, and the next one what is newest', async () => {
+  const backfill = await night('2026-02-15T00:00:00Z');
+  expect(backfill.follows).toBeNull();
+  const followed = await compare({ follows: true });
+  expect(followed.follows).not.toBe(backfill.run);
+});
+
+test('a rating that lay after the as-of is there once the as-of has passed it', async () => {
+  minute = 70;
+  const followed = await compare({ follows: true });
+  expect(followed.changed).toBe(1);
+});

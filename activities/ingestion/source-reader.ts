@@ -1,0 +1,102 @@
+import { type RawBuilder, sql } from 'kysely';
+import { type Connection, isSameDatabase } from '../../database/connect.ts';
+import { copyIn, copyOut } from '../../database/copy.ts';
+import { type Session, transaction } from '../../database/session.ts';
+import type { ActivityDependencies } from '../support/run.ts';
+
+/** One view of the source, for as long as it is open. */
+export interface SourceReader {
+  /** What a transaction of ours has to see where it reads the source itself. */
+  view: { snapshot: string } | undefined;
+  /**
+   * Adds to a table of ours what `query` gives of the source.
+   * @param plan `parallel` where it looks at much for little: an INSERT gets no parallel plan
+   * @returns the number of rows
+   */
+  append(
+    session: Session,
+    table: string,
+    columns: readonly string[],
+    query: RawBuilder<unknown>,
+    plan?: 'parallel',
+  ): Promise<number>;
+  /** Makes a temporary table of what `query` gives of the source; `columns` with their types. */
+  tabulate(session: Session, table: string, columns: string, query: RawBuilder<unknown>): Promise<void>;
+  /** Answers a small question about the source. */
+  ask<Row>(query: RawBuilder<Row>): Promise<Row[]>;
+}
+
+/**
+ * Opens one view of the source for `body`: all that is read in it, by however many connections side by side, is the
+ * source of one moment. A source in our own database is read by statements there; rows of any other pass through us by
+ * COPY, as bytes.
+ */
+export function withSource<Result>(
+  { connection, source }: Pick<ActivityDependencies, 'connection' | 'source'>,
+  signal: AbortSignal,
+  body: (reader: SourceReader) => Promise<Result>,
+): Promise<Result> {
+  return transaction(
+    source,
+    async ({ db, client }) => {
+      // It holds the view open while others read.
+      await client.query('set local idle_in_transaction_session_timeout = 0');
+      const { rows } = await client.query<{ snapshot: string }>('select pg_export_snapshot() as snapshot');
+      const view = { snapshot: rows[0].snapshot };
+      const ask = async <Row>(query: RawBuilder<Row>): Promise<Row[]> => (await query.execute(db)).rows;
+      return body(
+        isSameDatabase(connection, source)
+          ? { view, ask, ...hereReader }
+          : { view: undefined, ask, ...copyingReader(source, view, signal) },
+      );
+    },
+    { signal, isolation: 'repeatable read' },
+  );
+}
+
+const list = (columns: readonly string[]): RawBuilder<unknown> =>
+  sql.join(columns.map((column) => sql.ref(column)));
+
+const hereReader: Pick<SourceReader, 'append' | 'tabulate'> = {
+  append: async ({ db }, table, columns, query, plan) => {
+    if (plan === 'parallel')
+      await sql`create temporary table read_here on commit drop as ${query}`.execute(db);
+    const rows = plan === 'parallel' ? sql`select ${list(columns)} from read_here` : query;
+    const { numAffectedRows } = await sql`
+      insert into ${sql.table(table)} (${list(columns)}) ${rows}`.execute(db);
+    return Number(numAffectedRows);
+  },
+  tabulate: async ({ db }, table, _columns, query) => {
+    await sql`create temporary table ${sql.table(table)} on commit drop as ${query}`.execute(db);
+  },
+};
+
+function copyingReader(
+  source: Connection,
+  view: { snapshot: string },
+  signal: AbortSignal,
+): Pick<SourceReader, 'append' | 'tabulate'> {
+  const copy = ({ client }: Session, table: string, columns: readonly string[], query: RawBuilder<unknown>) =>
+    transaction(
+      source,
+      ({ db, client: reader }) =>
+        copyIn(client, { table, columns, options: 'format binary' }, copyOut(reader, query.compile(db).sql), {
+          signal,
+        }),
+      { signal, ...view },
+    );
+  return {
+    append: copy,
+    tabulate: async (session, table, columns, query) => {
+      await sql`create temporary table ${sql.table(table)} (${sql.raw(columns)}) on commit drop`.execute(
+        session.db,
+      );
+      await copy(
+        session,
+        table,
+        columns.split(', ').map((column) => column.split(' ')[0]),
+        query,
+      );
+    },
+  };
+}

@@ -1,0 +1,50 @@
+/** Exact sums by user and by movie, from which features, statistics and what is trending are made. */
+
+import { type RawBuilder, sql } from 'kysely';
+import type { Db } from '../../database/connect.ts';
+import { createPartitionAs } from '../../database/versions.ts';
+
+/** A rating of at least this is positive, one of at most that negative. */
+const POSITIVE = 4.0;
+const NEGATIVE = 2.0;
+
+/** Sums over the ratings of one user or movie. Half-stars are whole numbers, so that no order of adding changes them. */
+const sums = sql`
+  count(*)::integer as ratings,
+  sum((rating * 2)::integer)::bigint as half_stars,
+  sum((rating * rating * 4)::integer)::bigint as half_stars_squared,
+  (count(*) filter (where rating >= ${sql.lit(POSITIVE)}))::integer as positive,
+  (count(*) filter (where rating <= ${sql.lit(NEGATIVE)}))::integer as negative,
+  min(rating_timestamp) as first_at, max(rating_timestamp) as last_at`;
+
+/** Totals of every user and rated movie of an image. Of users who are the same since `follows` they are carried over. */
+export async function keepTotals(db: Db, run: number, image: number, follows: number | null): Promise<void> {
+  await createPartitionAs(
+    db,
+    'gold.user_totals',
+    run,
+    follows === null ? totals(run, image, 'user_id', sql`true`) : totalsAfter(run, image, follows),
+  );
+  await createPartitionAs(db, 'gold.movie_totals', run, totals(run, image, 'movie_id', sql`true`));
+}
+
+function totals(
+  run: number,
+  image: number,
+  key: 'user_id' | 'movie_id',
+  where: RawBuilder<unknown>,
+): RawBuilder<unknown> {
+  return sql`
+    select ${sql.lit(run)} as run, ${sql.ref(key)}, ${sums}
+    from silver.ratings where image = ${sql.lit(image)} and ${where} group by ${sql.ref(key)}`;
+}
+
+function totalsAfter(run: number, image: number, follows: number): RawBuilder<unknown> {
+  const changed = sql`select user_id from bronze.changed_users where _batch_id = ${sql.lit(run)}`;
+  return sql`
+    select ${sql.lit(run)} as run, user_id, ratings, half_stars, half_stars_squared, positive, negative, first_at, last_at
+    from gold.user_totals before
+    where run = ${sql.lit(follows)} and not exists (select from (${changed}) c where c.user_id = before.user_id)
+    union all
+    ${totals(run, image, 'user_id', sql`user_id in (${changed})`)}`;
+}

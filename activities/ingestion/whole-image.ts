@@ -1,0 +1,164 @@
+/** An image built in full, in parts by user that are written and indexed side by side. */
+
+import { type RawBuilder, sql } from 'kysely';
+import type { Db } from '../../database/connect.ts';
+import type { Session } from '../../database/session.ts';
+import { createDetachedPartition, createPartitionAs, partitionName } from '../../database/versions.ts';
+import type { StageAttempt } from '../support/stage.ts';
+import { catalogue } from './catalogue.ts';
+import { accepted, latestFirst, refused } from './classified.ts';
+
+/** Two parts keep two processors busy. */
+const PARTS = 2;
+
+/** Below this one part is written before a second connection has begun. */
+const LEAST_FOR_PARTS = 500_000;
+
+/** Sorts the pairs of 12 million ratings in memory; PostgreSQL's 64 MB would go over the disk four times. */
+const INDEX_MEMORY = '512MB';
+
+/** Key under which the parts' bounds are kept: a retry must cut in the same places. */
+const PLAN = 'parts';
+
+/** A part of an image: users from `from`, below `to`. */
+interface Part {
+  table: string;
+  from: number | null;
+  to: number | null;
+}
+
+/** Builds the image of the run, all but what shows it: `attachImage`. */
+export async function buildWhole(attempt: StageAttempt, asOf: Date): Promise<void> {
+  const parts = await prepare(attempt, asOf);
+  const finished = await attempt.finishedChunks();
+  await Promise.all(
+    parts
+      .filter(({ table }) => !finished.has(table))
+      .map((part) =>
+        attempt.writeChunk(part.table, (session) => writePart(session, attempt.run, asOf, part)),
+      ),
+  );
+}
+
+/** Shows the image, whose parts are written. */
+export async function attachImage(db: Db, attempt: StageAttempt): Promise<void> {
+  const { run } = attempt;
+  const image = sql.table(partitionName('silver.ratings', run));
+  const parts = toParts(run, await plannedBounds(attempt, db));
+  await sql`alter table silver.ratings attach partition ${image} for values in (${sql.lit(run)})`.execute(db);
+  for (const { table } of parts) {
+    await sql`
+      alter table ${sql.table(table)} drop constraint of_users, drop constraint of_image`.execute(db);
+  }
+  await sql`analyze ${image}`.execute(db);
+}
+
+/** What all parts need, and where they are cut. */
+async function prepare(attempt: StageAttempt, asOf: Date): Promise<Part[]> {
+  const { run } = attempt;
+  const planned = await plannedBounds(attempt).catch(() => null);
+  if (planned !== null) return toParts(run, planned);
+  const bounds = await attempt.write(async ({ db }) => {
+    await createPartitionAs(db, 'silver.movies', run, catalogue(db, run));
+    await createPartitionAs(db, 'silver.rejected_ratings', run, refused(run, asOf));
+    await createDetachedPartition(db, 'silver.superseded_ratings', run);
+    await sql`
+      create table ${sql.table(partitionName('silver.ratings', run))}
+      (like silver.ratings including constraints) partition by range (user_id)`.execute(db);
+    const chosen = await chooseBounds(db, run);
+    await db
+      .insertInto('pipeline.chunks')
+      .values({ run, stage: attempt.stage, chunk: [PLAN, ...chosen].join(' '), rows: 0 })
+      .execute();
+    return chosen;
+  });
+  return toParts(run, bounds);
+}
+
+async function plannedBounds(attempt: StageAttempt, db?: Db): Promise<number[]> {
+  const planned = [...(await attempt.finishedChunks(db)).keys()].find((name) => name.startsWith(PLAN));
+  if (planned === undefined) throw new Error(`run ${attempt.run}: stage silver has not cut its parts`);
+  return planned.split(' ').slice(1).map(Number);
+}
+
+/** Users at which parts of equal numbers of ratings begin. */
+async function chooseBounds(db: Db, run: number): Promise<number[]> {
+  const { rows } = await sql<{ user_id: number }>`
+    with running as (
+      select user_id, sum(ratings) over (order by user_id) as upto, sum(ratings) over () as ratings
+      from bronze.fingerprints
+      where _batch_id = ${sql.lit(run)} and user_id between -2147483648 and 2147483647
+    )
+    select min(user_id) as user_id from running, generate_series(1, ${sql.lit(PARTS - 1)}) part
+    where ratings >= ${sql.lit(LEAST_FOR_PARTS)} and upto > ratings * part / ${sql.lit(PARTS)}
+    group by part order by 1`.execute(db);
+  return [...new Set(rows.map(({ user_id }) => user_id))];
+}
+
+function toParts(run: number, bounds: number[]): Part[] {
+  return Array.from({ length: bounds.length + 1 }, (_, at) => ({
+    table: `${partitionName('silver.ratings', run)}_part${at}`,
+    from: at === 0 ? null : bounds[at - 1],
+    to: at === bounds.length ? null : bounds[at],
+  }));
+}
+
+/**
+ * Writes and indexes a part in one transaction: a table that is made in it needs no WAL under `wal_level=minimal`. The
+ * unique index is built on all accepted rows; only where it finds a pair twice are the pairs looked at.
+ */
+async function writePart({ db }: Session, run: number, asOf: Date, part: Part): Promise<number> {
+  const table = sql.table(part.table);
+  const ofUsers = sql.raw(
+    [
+      ...(part.from === null ? [] : [`user_id >= ${part.from}`]),
+      ...(part.to === null ? [] : [`user_id < ${part.to}`]),
+    ].join(' and ') || 'true',
+  );
+  await sql`
+    create table ${table} (like silver.ratings including constraints,
+      constraint of_image check (image = ${sql.lit(run)}), constraint of_users check (${ofUsers}))`.execute(
+    db,
+  );
+  await sql`select set_config('maintenance_work_mem', ${INDEX_MEMORY}, true)`.execute(db);
+  const { numAffectedRows } = await sql`
+    insert into ${table} (image, user_id, movie_id, rating, rating_timestamp)
+    select ${sql.lit(run)}, user_id, movie_id, rating, rating_timestamp
+    from (${accepted(run, asOf)}) a where ${ofUsers}`.execute(db);
+  const superseded = await indexPairs(db, run, table);
+  // Last, because it holds the other part's attachment up. The constraint spares it a scan.
+  await sql`
+    alter table ${sql.table(partitionName('silver.ratings', run))} attach partition ${table}
+    for values from (${part.from === null ? sql`minvalue` : sql.lit(part.from)})
+    to (${part.to === null ? sql`maxvalue` : sql.lit(part.to)})`.execute(db);
+  return Number(numAffectedRows) - superseded;
+}
+
+const UNIQUE_VIOLATION = '23505';
+
+/** @returns how many ratings a later one of their user and movie had replaced */
+async function indexPairs(db: Db, run: number, table: RawBuilder<unknown>): Promise<number> {
+  const index = sql`create unique index on ${table} (user_id, movie_id)`;
+  await sql`savepoint before_index`.execute(db);
+  try {
+    await index.execute(db);
+    return 0;
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== UNIQUE_VIOLATION) throw error;
+    await sql`rollback to savepoint before_index`.execute(db);
+  }
+  const { numAffectedRows } = await sql`
+    with superseded as (
+      delete from ${table} doomed using (
+        select ctid as place, row_number() over (partition by user_id, movie_id order by ${latestFirst}) as nth
+        from ${table}
+      ) ranked
+      where doomed.ctid = ranked.place and ranked.nth > 1
+      returning doomed.user_id, doomed.movie_id, doomed.rating, doomed.rating_timestamp
+    )
+    insert into ${sql.table(partitionName('silver.superseded_ratings', run))}
+      (_batch_id, user_id, movie_id, rating, rating_timestamp)
+    select ${sql.lit(run)}, * from superseded`.execute(db);
+  await index.execute(db);
+  return Number(numAffectedRows);
+}
