@@ -52,7 +52,7 @@ const LOOK_MILLISECONDS = 250;
  */
 export function watchServer(root: number): () => Promise<ServerMemory | null> {
   let peak: ServerMemory | null = null;
-  let ended = false;
+  const ending = new AbortController();
   const look = async (): Promise<void> => {
     const children = await readFile(`/proc/${root}/task/${root}/children`, 'utf8').catch(() => '');
     const pids = [root, ...children.trim().split(/\s+/).filter(Boolean).map(Number)];
@@ -60,13 +60,13 @@ export function watchServer(root: number): () => Promise<ServerMemory | null> {
     if (found !== null && found.peak_mb > (peak?.peak_mb ?? 0)) peak = found;
   };
   const watching = (async () => {
-    while (!ended) {
+    while (!ending.signal.aborted) {
       await look();
       await new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS));
     }
   })();
   return async () => {
-    ended = true;
+    ending.abort();
     await watching;
     return peak;
   };

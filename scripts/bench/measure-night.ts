@@ -24,7 +24,7 @@ export async function measureNight(
   local: LocalStack,
   db: Db,
   request: NightToMeasure,
-): Promise<NightFigures & { run: number }> {
+): Promise<NightFigures> {
   const ratings = await countRatings(db);
   const database = await readDatabaseId(local.databaseUrl);
   const worker = local.worker?.pid();
@@ -51,7 +51,6 @@ export async function measureNight(
   });
   const wall = whole.to - whole.from;
   return {
-    run: outcome.run,
     ratings,
     wall_seconds: wall / 1000,
     orchestration_seconds: (wall - busyMilliseconds(whole, activities)) / 1000,

@@ -109,7 +109,7 @@ async function benchNight(
       postgres: await serverVersion(db),
     });
     const asOf = new Date(NEWEST_RATING.getTime() + 2 * HOUR).toISOString();
-    const { run: _run, ...figures } = await measureNight(local, db, {
+    const figures = await measureNight(local, db, {
       asOf,
       profile: given.profile,
       overrides: given.set,
