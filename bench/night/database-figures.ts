@@ -1,6 +1,6 @@
 /** What the database itself says of a night: its stages, and what its tables take. */
 
-import { sql } from 'kysely';
+import { type NotNull, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 
 export interface StageFigures {
@@ -10,21 +10,29 @@ export interface StageFigures {
   rows: number;
 }
 
+export interface TimedStage extends StageFigures {
+  started_at: Date;
+  finished_at: Date;
+}
+
 /** The stages of a run in the order of their starts. Some run side by side: their seconds do not add up to the night's. */
-export async function stageFigures(db: Db, run: number): Promise<StageFigures[]> {
+export async function stageFigures(db: Db, run: number): Promise<TimedStage[]> {
   const stages = await db
     .selectFrom('pipeline.stages')
-    .select([
-      'stage as name',
-      'rows',
-      sql<number>`extract(epoch from finished_at - started_at)`.as('seconds'),
-    ])
+    .select(['stage', 'rows', 'started_at', 'finished_at'])
     .where('run', '=', run)
     .where('finished_at', 'is not', null)
+    .$narrowType<{ finished_at: NotNull }>()
     .orderBy('started_at')
     .orderBy('stage')
     .execute();
-  return stages.map(({ name, seconds, rows }) => ({ name, seconds, rows: rows ?? 0 }));
+  return stages.map(({ stage: name, rows, started_at, finished_at }) => ({
+    name,
+    seconds: (finished_at.getTime() - started_at.getTime()) / 1000,
+    rows: rows ?? 0,
+    started_at,
+    finished_at,
+  }));
 }
 
 export interface TableSize {

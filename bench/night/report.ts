@@ -1,6 +1,12 @@
-import { type CpuInfo } from 'node:os';
-import type { StageFigures, TableSize } from './database-figures.ts';
+/** What `npm run bench -- night` finds, as it prints it in JSON. */
+
+import type { CpuInfo } from 'node:os';
+import type { Change } from './change.ts';
+import type { StageFigures, TableSize, TimedStage } from './database-figures.ts';
 import type { ServerMemory } from './memory.ts';
+import type { ReadReport, SlowRead } from './reads.ts';
+import type { SparkNight } from './spark.ts';
+import type { Yardstick } from './yardstick.ts';
 
 /** One night as measured. */
 export interface NightFigures {
@@ -15,6 +21,11 @@ export interface NightFigures {
   worker_peak_rss_mb: number | null;
   postgres_memory: ServerMemory | null;
   stages: StageFigures[];
+  reads: NightReads | null;
+}
+
+export interface NightReads extends Omit<ReadReport, 'slowest'> {
+  slowest: (Omit<SlowRead, 'at'> & { stages: string[] })[];
 }
 
 export interface Machine {
@@ -29,8 +40,31 @@ export interface Machine {
 
 export interface NightReport extends NightFigures {
   profile: string;
+  /** What was done to the source before the night that is reported; null where nothing was. */
+  change: Change | null;
+  /** The night before it, where there was one. */
+  first_night: NightFigures | null;
   tables: TableSize[];
+  yardstick: Yardstick;
+  spark: SparkNight | null;
   machine: Machine;
+}
+
+/** Beside each of the slowest reads the stages that were under way when it was answered. */
+export function nameSlowReads(
+  { slowest, ...reads }: ReadReport,
+  stages: readonly Pick<TimedStage, 'name' | 'started_at' | 'finished_at'>[],
+): NightReads {
+  return {
+    ...reads,
+    slowest: slowest.map(({ kind, ms, at }) => ({
+      kind,
+      ms,
+      stages: stages
+        .filter((stage) => stage.started_at.getTime() <= at && at - ms <= stage.finished_at.getTime())
+        .map(({ name }) => name),
+    })),
+  };
 }
 
 /** The machine in words that a reader can compare. */
@@ -46,59 +80,5 @@ export function describeMachine(
     memory_gb: Math.round(memoryBytes / 2 ** 30),
     ...versions,
     load_before: load,
-  };
-}
-
-const count = (value: number): string => Math.round(value).toLocaleString('en');
-const seconds = (value: number): string => value.toFixed(2);
-const megabytes = (value: number | null): string => (value === null ? 'not known' : `${count(value)} MB`);
-
-/** A stage a row: name, seconds, rows, rows a second. */
-export function stageTable({ stages }: Pick<NightFigures, 'stages'>): { head: string[]; rows: string[][] } {
-  return {
-    head: ['stage', 's', 'rows', 'rows/s'],
-    rows: stages.map(({ name, seconds: took, rows }) => [
-      name,
-      seconds(took),
-      count(rows),
-      took > 0 ? count(rows / took) : '',
-    ]),
-  };
-}
-
-/** The night as a whole, a figure a row. */
-export function nightTable(report: NightReport): { head: string[]; rows: string[][] } {
-  const { postgres_memory: postgres, machine } = report;
-  return {
-    head: [`${count(report.ratings)} ratings, profile ${report.profile}`, '', ''],
-    rows: [
-      ['wall', `${seconds(report.wall_seconds)} s`, 'from workflow start to published and logged'],
-      [
-        'orchestration',
-        `${seconds(report.orchestration_seconds)} s`,
-        `no activity running; ${report.activities} activities`,
-      ],
-      ['worker, peak resident', megabytes(report.worker_peak_rss_mb), 'its process, in this night'],
-      [
-        'PostgreSQL, peak resident',
-        megabytes(postgres?.peak_mb ?? null),
-        postgres === null
-          ? ''
-          : `${megabytes(postgres.private_mb)} private of all processes and ${megabytes(postgres.shared_mb)} shared, sampled`,
-      ],
-      [
-        'tables',
-        megabytes(report.tables.reduce((sum, { mb }) => sum + mb, 0)),
-        report.tables
-          .slice(0, 6)
-          .map(({ name, mb }) => `${name} ${count(mb)}`)
-          .join(', '),
-      ],
-      [
-        'machine',
-        `${machine.processors} processors`,
-        `${machine.processor}, ${machine.memory_gb} GB, Node ${machine.node}, PostgreSQL ${machine.postgres}, load before ${machine.load_before.toFixed(2)}`,
-      ],
-    ],
   };
 }

@@ -3,7 +3,9 @@ import { busyMilliseconds } from '../../bench/night/busy-time.ts';
 import { countRatings, stageFigures } from '../../bench/night/database-figures.ts';
 import { readExecutionTimes } from '../../bench/night/execution-times.ts';
 import { forgetPeak, parentOf, peakMegabytes, watchServer } from '../../bench/night/memory.ts';
-import type { NightFigures } from '../../bench/night/report.ts';
+import { startReaders } from '../../bench/night/readers.ts';
+import type { ReadPlan } from '../../bench/night/reads.ts';
+import { type NightFigures, nameSlowReads } from '../../bench/night/report.ts';
 import type { Db } from '../../database/connect.ts';
 import { readDatabaseId } from '../support/database.ts';
 import { followNight } from '../support/follow.ts';
@@ -14,6 +16,8 @@ export interface NightToMeasure {
   asOf: string;
   profile: string;
   overrides: string[];
+  /** Reads that go on from before its start to after its end. */
+  reads?: ReadPlan;
 }
 
 /**
@@ -23,7 +27,7 @@ export interface NightToMeasure {
 export async function measureNight(
   local: LocalStack,
   db: Db,
-  request: NightToMeasure,
+  { reads: plan, ...request }: NightToMeasure,
 ): Promise<NightFigures> {
   const ratings = await countRatings(db);
   const database = await readDatabaseId(local.databaseUrl);
@@ -33,31 +37,36 @@ export async function measureNight(
   await sql`checkpoint`.execute(db);
   await forgetPeak(worker);
   const watched = watchServer(await postmasterOf(db));
+  const read = plan === undefined ? null : startReaders(plan);
   const handle = await startNight(local.temporal.client, { ...request, database });
-  const outcome = await outcomeOf(
-    handle,
-    followNight(handle, { stream: process.stderr, lost: local.lost }),
-  ).finally(() => watched());
+  const ended = outcomeOf(handle, followNight(handle, { stream: process.stderr, lost: local.lost }));
+  const outcome = await ended.catch(async (error: unknown) => {
+    await Promise.all([watched(), read?.()]).catch(() => undefined);
+    throw error;
+  });
+  const reads = read === null ? null : await read();
+  const postgres_memory = await watched();
   if (outcome.status !== 'success')
     throw new Error(
       `the night ended with ${outcome.status}, and only a whole one can be measured: ${outcome.reason}`,
     );
   if (local.worker?.pid() !== worker)
-    throw new Error('the worker died and was started again: no figure holds');
-  const worker_peak_rss_mb = await peakMegabytes(worker);
+    throw new Error('the worker died and was started again: no figure holds; its log says why');
   const { whole, activities } = await readExecutionTimes(local.temporal.client, {
     workflowId: handle.workflowId,
     runId: handle.firstExecutionRunId,
   });
   const wall = whole.to - whole.from;
+  const stages = await stageFigures(db, outcome.run);
   return {
     ratings,
     wall_seconds: wall / 1000,
     orchestration_seconds: (wall - busyMilliseconds(whole, activities)) / 1000,
     activities: activities.length,
-    worker_peak_rss_mb,
-    postgres_memory: await watched(),
-    stages: await stageFigures(db, outcome.run),
+    worker_peak_rss_mb: await peakMegabytes(worker),
+    postgres_memory,
+    stages: stages.map(({ name, seconds, rows }) => ({ name, seconds, rows })),
+    reads: reads === null ? null : nameSlowReads(reads, stages),
   };
 }
 

@@ -1,48 +1,41 @@
-import { cpus, loadavg, totalmem } from 'node:os';
-import { sql } from 'kysely';
-import { describeMachine, nightTable, stageTable, type NightReport } from '../../bench/night/report.ts';
-import { tableSizes } from '../../bench/night/database-figures.ts';
+import { InvalidArgumentError } from 'commander';
+import { MIXTURE_NOTE, nightTable, stageTable } from '../../bench/night/night-tables.ts';
+import { checkSpark } from '../../bench/night/spark.ts';
 import { UsageError, resolveSettings } from '../../config/settings.ts';
-import { type Db, connect } from '../../database/connect.ts';
 import { createCommand, integer, options } from '../support/cli.ts';
-import { startLocalStack } from '../support/local-stack.ts';
 import { print } from '../support/night.ts';
 import { table } from '../support/table.ts';
 import { untilStopped } from '../support/until-stopped.ts';
-import { measureNight } from './measure-night.ts';
-import {
-  type NightServers,
-  benchDirectory,
-  copyDatabase,
-  dropDatabase,
-  startNightServers,
-} from './servers.ts';
-import { NEWEST_RATING, type WantedSource, checkSource, findSource } from './source.ts';
+import { type NightBench, benchNight } from './bench-night.ts';
+import { type WantedSource, checkSource } from './source.ts';
 
-/** The database that the measured nights work in. */
-const DATABASE = 'night';
 const RATINGS = 25_000_000;
-const HOUR = 3_600_000;
 /** From here on the profile of production lets a source pass. */
 const PRODUCTION_RATINGS = 10_000_000;
+const READERS = 8;
+const READS_PER_SECOND = 200;
 
 interface NightGiven {
   ratings?: number;
   data?: string;
+  fresh?: boolean;
   profile?: string;
   set: string[];
-  fresh?: boolean;
+  change?: number;
+  readers?: number | true;
+  readsPerSecond?: number;
+  spark?: string;
   json?: boolean;
 }
 
-const say = (line: string): void => void process.stderr.write(`${line}\n`);
-
 export const night = createCommand(
   'night',
-  'Time a whole night on servers of its own: through a Temporal server and a worker process, as in production.',
+  'Time a whole night on servers of its own, through a Temporal server and a worker process as in production; sources are kept in the cache folder.',
   [
     'npm run bench -- night --ratings 1000000',
+    'npm run bench -- night --change 1% --readers',
     'npm run bench -- night --data ../shared/data/ml-latest-small --json',
+    'PG_JAR=postgresql.jar npm run bench -- night --spark ../shared/peers',
   ],
 )
   .option(
@@ -57,71 +50,74 @@ export const night = createCommand(
     'named set of defaults; production from 10 million generated ratings on, else small',
   )
   .addOption(options.set())
+  .option(
+    '--change <share>',
+    'measure the next night, after a change of that share of the source, such as 1%',
+    parseShare,
+  )
+  .option(
+    '--readers [connections]',
+    `measure the next night, and point reads while it runs; from ${READERS} connections by default`,
+    integer(1, 64),
+  )
+  .option(
+    '--reads-per-second <count>',
+    `by all connections together; ${READS_PER_SECOND} by default`,
+    integer(1, 10_000),
+  )
+  .option(
+    '--spark <folder>',
+    "then run the Spark night of that folder on the same data; python3 with pyspark and java in PATH, PostgreSQL's JDBC driver in PG_JAR",
+  )
   .addOption(options.json())
   .action(async (given: NightGiven) => {
-    if (given.data !== undefined && given.ratings !== undefined)
-      throw new UsageError('expected --ratings or --data, not both');
-    const wanted: WantedSource =
-      given.data === undefined ? { ratings: given.ratings ?? RATINGS } : { data: given.data };
-    const profile = given.profile ?? profileFor(wanted);
-    resolveSettings(profile, given.set);
-    await checkSource(wanted);
+    const bench = readGiven(given);
+    await checkSource(bench.source);
     const stopped = untilStopped();
-    const report = await stopped.or(
-      withServers((servers) => benchNight(servers, wanted, { ...given, profile })),
-      'stopped',
-    );
+    const report = await stopped.or(benchNight(bench), 'stopped');
     if (given.json === true) return print(report);
     for (const { head, rows } of [stageTable(report), nightTable(report)]) console.log(table(head, rows));
+    if (report.change !== null) console.log(MIXTURE_NOTE);
   });
 
-function profileFor(wanted: WantedSource): string {
-  return 'ratings' in wanted && wanted.ratings >= PRODUCTION_RATINGS ? 'production' : 'small';
+/** @throws UsageError where options contradict each other or a setting is none */
+function readGiven(given: NightGiven): NightBench {
+  if (given.data !== undefined && given.ratings !== undefined)
+    throw new UsageError('expected --ratings or --data, not both');
+  if (given.readsPerSecond !== undefined && given.readers === undefined)
+    throw new UsageError('--reads-per-second: expected with --readers only');
+  const source: WantedSource =
+    given.data === undefined ? { ratings: given.ratings ?? RATINGS } : { data: given.data };
+  const profile = given.profile ?? profileFor(source);
+  resolveSettings(profile, given.set);
+  if (given.spark !== undefined) checkSpark(given.spark, process.env);
+  return {
+    source,
+    profile,
+    overrides: given.set,
+    fresh: given.fresh ?? false,
+    change: given.change ?? null,
+    readers:
+      given.readers === undefined
+        ? null
+        : {
+            connections: given.readers === true ? READERS : given.readers,
+            readsPerSecond: given.readsPerSecond ?? READS_PER_SECOND,
+          },
+    spark: given.spark ?? null,
+  };
 }
 
-async function withServers<Result>(body: (servers: NightServers) => Promise<Result>): Promise<Result> {
-  const servers = await startNightServers(say);
-  try {
-    return await body(servers);
-  } finally {
-    await dropDatabase(servers.admin.db, DATABASE).catch(() => undefined);
-    await servers.stop();
-  }
+function profileFor(source: WantedSource): string {
+  return 'ratings' in source && source.ratings >= PRODUCTION_RATINGS ? 'production' : 'small';
 }
 
-async function benchNight(
-  servers: NightServers,
-  wanted: WantedSource,
-  given: NightGiven & { profile: string },
-): Promise<NightReport> {
-  const source = await findSource(servers, wanted, { fresh: given.fresh ?? false, say });
-  await copyDatabase(servers.admin.db, source, DATABASE);
-  const url = servers.urlOf(DATABASE);
-  const local = await startLocalStack(say, {
-    env: { ...servers.env, DATABASE_URL: url },
-    stateDirectory: benchDirectory(process.env),
-  });
-  const connection = connect({ url, applicationName: 'nightjar-bench', max: 2 });
-  try {
-    const { db } = connection;
-    const machine = describeMachine(cpus(), totalmem(), loadavg()[0], {
-      node: process.versions.node,
-      postgres: await serverVersion(db),
-    });
-    const asOf = new Date(NEWEST_RATING.getTime() + 2 * HOUR).toISOString();
-    const figures = await measureNight(local, db, {
-      asOf,
-      profile: given.profile,
-      overrides: given.set,
-    });
-    return { ...figures, profile: given.profile, tables: await tableSizes(db), machine };
-  } finally {
-    await connection.close();
-    await local.stop();
-  }
-}
+/** Beyond this a night is another source rather than a change of one. */
+const LARGEST_PERCENTAGE = 20;
 
-async function serverVersion(db: Db): Promise<string> {
-  const { rows } = await sql<{ server_version: string }>`show server_version`.execute(db);
-  return rows[0].server_version.split(' ')[0];
+function parseShare(text: string): number {
+  const percentage = Number(/^(\d+(?:\.\d+)?)%$/.exec(text)?.[1]);
+  if (!(percentage > 0 && percentage <= LARGEST_PERCENTAGE))
+    throw new InvalidArgumentError(`expected a share above 0% and up to ${LARGEST_PERCENTAGE}%, such as 1%`);
+  return percentage / 100;
 }
