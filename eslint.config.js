@@ -15,7 +15,7 @@ const ARROWS = {
   stack: { values: ['config', 'database', 'temporal'] },
   activities: { values: ['config', 'database', 'recommender'] },
   workflows: { types: ['activities', 'config'] },
-  bench: { values: ['config', 'data', 'recommender'] },
+  bench: { values: ['config', 'data', 'database', 'recommender'] },
   worker: { values: ['activities', 'config', 'database', 'temporal', 'workflows'] },
   scripts: { values: ['bench', 'config', 'data', 'database', 'stack', 'temporal', 'workflows'] },
 };

@@ -85,6 +85,11 @@ export function similarTo(db: Db, movie: number, limit: number) {
     .execute();
 }
 
+/** A user's features; undefined for one who was in no snapshot that is shown. */
+export function featuresOf(db: Db, user: number) {
+  return db.selectFrom('features.user_features').selectAll().where('user_id', '=', user).executeTakeFirst();
+}
+
 /** What is rated most of late. */
 export function trendingNow(db: Db, limit: number) {
   return db.selectFrom('recommendations.trending').selectAll().orderBy('rank').limit(limit).execute();

@@ -9,6 +9,7 @@ import { benchEngine } from '../bench/engine.ts';
 import { naming, readRatings } from '../bench/rating-input.ts';
 import { FAMILIES, type Training, configure, tableRows } from '../bench/accuracy-rows.ts';
 import { UsageError } from '../config/settings.ts';
+import { night } from './bench/night.ts';
 import { createCommand, integer, options, run } from './support/cli.ts';
 import { table } from './support/table.ts';
 
@@ -128,7 +129,9 @@ await run(
   createCommand('bench', 'Measure the recommender.', [
     'npm run bench -- engine --help',
     'npm run bench -- accuracy --help',
+    'npm run bench -- night --help',
   ])
     .addCommand(engine)
-    .addCommand(accuracy),
+    .addCommand(accuracy)
+    .addCommand(night),
 );

@@ -22,8 +22,11 @@ export interface LocalStack extends Stack {
  * Brings up what a night needs: the servers that the environment does not name, the schema, and a worker.
  * What was started is stopped again where a later step fails.
  */
-export async function startLocalStack(log: (line: string) => void): Promise<LocalStack> {
-  const stack = await startStack({ log });
+export async function startLocalStack(
+  log: (line: string) => void,
+  { env = process.env, stateDirectory }: { env?: NodeJS.ProcessEnv; stateDirectory?: string } = {},
+): Promise<LocalStack> {
+  const stack = await startStack({ log, env, stateDirectory });
   let worker: WorkerProcess | null = null;
   let temporal: TemporalClient | null = null;
   const stop = async (): Promise<void> => {
@@ -38,7 +41,7 @@ export async function startLocalStack(log: (line: string) => void): Promise<Loca
     await migrate(databaseUrl);
     temporal = await connectTemporal(
       temporalTarget({
-        ...process.env,
+        ...env,
         TEMPORAL_ADDRESS: temporalAddress,
         TEMPORAL_NAMESPACE: temporalNamespace,
       }),
@@ -50,6 +53,7 @@ export async function startLocalStack(log: (line: string) => void): Promise<Loca
         stack.logDirectory,
         { databaseUrl, temporalAddress, namespace: temporalNamespace },
         log,
+        env,
       );
     }
     const lost = Promise.race([stack.lost, worker === null ? never() : workerLost(worker)]);

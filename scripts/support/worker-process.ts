@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 const WORKER = fileURLToPath(new URL('../../worker/main.ts', import.meta.url));
 
 export interface WorkerProcess {
+  /** Of the process that lives now: one that died has another one after it. */
+  pid(): number | undefined;
   /** Resolves when it has ended and is not started again, with how. */
   ended: Promise<string>;
   /** SIGTERM, and waits for the drain. */
@@ -26,6 +28,7 @@ export async function startWorkerProcess(
   logDirectory: string,
   servers: { databaseUrl: string; temporalAddress: string; namespace: string },
   say: (line: string) => void,
+  env: NodeJS.ProcessEnv = process.env,
 ): Promise<WorkerProcess> {
   const logFile = join(logDirectory, 'worker.log');
   mkdirSync(logDirectory, { recursive: true });
@@ -34,7 +37,7 @@ export async function startWorkerProcess(
     spawn(process.execPath, [WORKER], {
       stdio: ['ignore', log, log, 'ipc'],
       env: {
-        ...process.env,
+        ...env,
         DATABASE_URL: servers.databaseUrl,
         TEMPORAL_ADDRESS: servers.temporalAddress,
         TEMPORAL_NAMESPACE: servers.namespace,
@@ -67,6 +70,7 @@ export async function startWorkerProcess(
   };
   const ended = keep();
   return {
+    pid: () => worker.pid,
     ended,
     stop: async () => {
       stopping = true;

@@ -1,0 +1,195 @@
+/** A day of a source: what people do to it between two nights, so many rows of it, always the same ones. */
+
+import { type RawBuilder, sql } from 'kysely';
+import type { Connection, Db } from '../../database/connect.ts';
+import { transaction } from '../../database/session.ts';
+
+/** How a change of so many rows is made up, as shares of it. */
+const MIXTURE = {
+  /** Ratings of today by few users: `ACTIVE_USERS` of all. */
+  fresh: 0.55,
+  /** Ratings of today by users whom nobody knew. */
+  newcomers: 0.1,
+  /** Another number of stars for what was rated before; every second one keeps its timestamp. */
+  corrected: 0.15,
+  /** Ratings that come late: of users of then, with timestamps of then. */
+  late: 0.1,
+  /** Single ratings that are taken back. */
+  withdrawn: 0.05,
+  /** All ratings of users who leave. */
+  left: 0.05,
+};
+const ACTIVE_USERS = 0.02;
+const RATINGS_A_NEWCOMER = 20;
+
+/** The mixture in words, for whoever reads the figures. */
+export const CHANGE_IN_WORDS = `${percent(MIXTURE.fresh)} new ratings by ${percent(ACTIVE_USERS)} of the users, ${percent(MIXTURE.newcomers)} by new users (${RATINGS_A_NEWCOMER} each), ${percent(MIXTURE.corrected)} corrected (half with their old timestamp), ${percent(MIXTURE.late)} late with old timestamps, ${percent(MIXTURE.withdrawn + MIXTURE.left)} deleted (half by users who leave)`;
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)}%`;
+}
+
+export interface ChangeOptions {
+  /** Share of the source's ratings that change. */
+  share: number;
+  /** The day of what is new: from the as-of of the night before to that of the next one. */
+  from: Date;
+  to: Date;
+}
+
+/** Rows by what became of them. */
+export interface Change {
+  share: number;
+  rows: number;
+  fresh: number;
+  newcomers: number;
+  corrected: number;
+  late: number;
+  deleted: number;
+}
+
+/** Most movie ids fit in so many bits, and what is left of 64 holds the users. */
+const MOVIES = 2 ** 22;
+/** Popular movies are drawn in proportion to their ratings: from about so many of these. */
+const POOL = 20_000;
+/** So many draws for one rating that is wanted: some movies are drawn twice, or were rated before. */
+const DRAWS = 3;
+
+const USER = sql<number>`user_id::bigint`;
+const PAIR = sql<number>`user_id::bigint * ${sql.lit(MOVIES)} + movie_id`;
+
+/** A number from 0 up to 1 that a key always has. PostgreSQL keeps these hashes as they are: partitions go by them. */
+function draw(key: RawBuilder<number>, seed: number): RawBuilder<number> {
+  return sql<number>`((hashint8extended(${key}, ${sql.lit(seed)}) & 9007199254740991) / 9007199254740992.0::float8)`;
+}
+
+/** Changes a share of the source in one transaction, set by set. */
+export function changeSource(connection: Connection, options: ChangeOptions): Promise<Change> {
+  return transaction(connection, async ({ db }) => {
+    const { share, from, to } = options;
+    const { ratings, newest } = await db
+      .selectFrom('movielens.ratings')
+      .select(({ fn }) => [fn.countAll<number>().as('ratings'), fn.max<number>('user_id').as('newest')])
+      .executeTakeFirstOrThrow();
+    const wanted = (kind: keyof typeof MIXTURE): number => Math.round(ratings * share * MIXTURE[kind]);
+    const today = (key: RawBuilder<number>, seed: number): RawBuilder<Date> =>
+      sql<Date>`${instant(from)} + ${draw(key, seed)} * (${instant(to)} - ${instant(from)})`;
+
+    await createPool(db, POOL / ratings);
+    await drawIncoming(db, { fresh: wanted('fresh'), newcomers: wanted('newcomers'), newest, today });
+    await drawLate(db, share * MIXTURE.late);
+    const deleted = await db
+      .deleteFrom('movielens.ratings')
+      .where((eb) =>
+        eb.or([
+          eb(draw(PAIR, 1), '<', share * MIXTURE.withdrawn),
+          eb(draw(USER, 2), '<', share * MIXTURE.left),
+        ]),
+      )
+      .executeTakeFirstOrThrow();
+    const corrected = await db
+      .updateTable('movielens.ratings')
+      .set({
+        // Between 1.5 and 4 stars, and never what they were.
+        rating: sql`rating + (case when rating > 2.5 then -0.5 else 0.5 end) * (1 + floor(${draw(PAIR, 4)} * 3))`,
+        rating_timestamp: sql`case when ${draw(PAIR, 5)} < 0.5 then rating_timestamp else ${today(PAIR, 6)} end`,
+      })
+      .where(draw(PAIR, 3), '<', share * MIXTURE.corrected)
+      .executeTakeFirstOrThrow();
+    const inserted = await insertIncoming(db);
+    const counts = {
+      fresh: inserted.get('fresh') ?? 0,
+      newcomers: inserted.get('newcomers') ?? 0,
+      corrected: Number(corrected.numUpdatedRows),
+      late: inserted.get('late') ?? 0,
+      deleted: Number(deleted.numDeletedRows),
+    };
+    return { share, rows: Object.values(counts).reduce((sum, rows) => sum + rows, 0), ...counts };
+  });
+}
+
+/** The source knows no zones: its timestamps are UTC. */
+function instant(at: Date): RawBuilder<Date> {
+  return sql<Date>`${sql.lit(at.toISOString().slice(0, 19))}::timestamp`;
+}
+
+/** Ratings by number, to draw movies and stars from. */
+async function createPool(db: Db, share: number): Promise<void> {
+  await sql`
+    create temporary table pool on commit drop as
+    select row_number() over (order by ${draw(PAIR, 7)}, user_id, movie_id) as place, movie_id, rating
+    from movielens.ratings where ${draw(PAIR, 7)} < ${sql.lit(share)}::float8`.execute(db);
+  await sql`alter table pool add primary key (place)`.execute(db);
+  await sql`analyze pool`.execute(db);
+}
+
+/** What is new today: of few known users, and of new ones with the ids after the newest. */
+async function drawIncoming(
+  db: Db,
+  {
+    fresh,
+    newcomers,
+    newest,
+    today,
+  }: {
+    fresh: number;
+    newcomers: number;
+    newest: number;
+    today: (key: RawBuilder<number>, seed: number) => RawBuilder<Date>;
+  },
+): Promise<void> {
+  const pick = sql<number>`user_id::bigint * ${sql.lit(MOVIES)} + turn`;
+  await sql`
+    create temporary table incoming on commit drop as
+    with known as (select distinct user_id from movielens.ratings where user_id is not null),
+    active as (
+      select user_id from known order by ${draw(USER, 8)}
+      limit greatest(1, (select round(count(*) * ${sql.lit(ACTIVE_USERS)}) from known))
+    ),
+    turns as (
+      select 'fresh' as kind, user_id, turn, wanted from active,
+        lateral (select ceil(${sql.lit(fresh)}::numeric / (select count(*) from active))::integer as wanted) one,
+        generate_series(1, wanted * ${sql.lit(DRAWS)}) turn
+      union all
+      select 'newcomers', ${sql.lit(newest)} + newcomer, turn, ${sql.lit(RATINGS_A_NEWCOMER)}
+      from generate_series(1, ${sql.lit(Math.round(newcomers / RATINGS_A_NEWCOMER))}) newcomer,
+        generate_series(1, ${sql.lit(RATINGS_A_NEWCOMER * DRAWS)}) turn
+    ),
+    drawn as (
+      select distinct on (user_id, movie_id) kind, user_id, movie_id, turn, wanted, pool.rating
+      from turns join pool on place = 1 + floor(${draw(pick, 9)} * (select count(*) from pool))
+      order by user_id, movie_id, turn
+    ),
+    numbered as (
+      select *, row_number() over (partition by user_id order by turn) as number
+      from drawn where not exists (
+        select from movielens.ratings r where r.user_id = drawn.user_id and r.movie_id = drawn.movie_id)
+    )
+    select kind, user_id, movie_id, rating, ${today(pick, 10)} as rating_timestamp
+    from numbered where number <= wanted`.execute(db);
+}
+
+/** What comes late: whoever rated then rates one movie more at that time. */
+async function drawLate(db: Db, share: number): Promise<void> {
+  await sql`
+    insert into incoming
+    select distinct on (user_id, movie_id) 'late', late.user_id, pool.movie_id, pool.rating, late.rating_timestamp
+    from (
+      select user_id, rating_timestamp, ${draw(PAIR, 12)} as drawn
+      from movielens.ratings where ${draw(PAIR, 11)} < ${sql.lit(share)}::float8
+    ) late join pool on place = 1 + floor(drawn * (select count(*) from pool))
+    where not exists (
+        select from movielens.ratings r where r.user_id = late.user_id and r.movie_id = pool.movie_id)
+      and not exists (select from incoming i where i.user_id = late.user_id and i.movie_id = pool.movie_id)
+    order by user_id, movie_id, rating_timestamp`.execute(db);
+}
+
+async function insertIncoming(db: Db): Promise<Map<string, number>> {
+  await sql`
+    insert into movielens.ratings (user_id, movie_id, rating, rating_timestamp)
+    select user_id, movie_id, rating, rating_timestamp from incoming
+    order by rating_timestamp, user_id, movie_id`.execute(db);
+  const { rows } = await sql<{ kind: string; rows: number }>`
+    select kind, count(*) as rows from incoming group by kind`.execute(db);
+  return new Map(rows.map(({ kind, rows: count }) => [kind, count]));
+}

@@ -1,0 +1,152 @@
+/** The course of a measurement: source, servers, nights, yardsticks. */
+
+import { execFile } from 'node:child_process';
+import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { sql } from 'kysely';
+import { type Change, changeSource } from '../../bench/night/change.ts';
+import { tableSizes } from '../../bench/night/database-figures.ts';
+import { chooseKeys } from '../../bench/night/readers.ts';
+import type { ReadPlan } from '../../bench/night/reads.ts';
+import { type Machine, type NightReport, describeMachine } from '../../bench/night/report.ts';
+import { type SparkNight, prepareForSpark, runSpark } from '../../bench/night/spark.ts';
+import { measureYardstick } from '../../bench/night/yardstick.ts';
+import { type Connection, type Db, connect } from '../../database/connect.ts';
+import { startLocalStack } from '../support/local-stack.ts';
+import { measureNight } from './measure-night.ts';
+import {
+  type NightServers,
+  benchDirectory,
+  copyDatabase,
+  dropDatabase,
+  startNightServers,
+} from './servers.ts';
+import { NEWEST_RATING, type WantedSource, findSource } from './source.ts';
+
+export interface NightBench {
+  source: WantedSource;
+  profile: string;
+  overrides: string[];
+  /** Whether the source is made anew. */
+  fresh: boolean;
+  /** Share of the source that changes before the night that is reported. */
+  change: number | null;
+  readers: Pick<ReadPlan, 'connections' | 'readsPerSecond'> | null;
+  /** Folder of the Spark program. */
+  spark: string | null;
+}
+
+/** Databases that the nights work in, ours and Spark's: copies of the source, dropped at the end. */
+const DATABASES = { night: 'night', spark: 'spark' };
+const HOUR = 3_600_000;
+const FIRST = new Date(NEWEST_RATING.getTime() + 2 * HOUR);
+const NEXT = new Date(FIRST.getTime() + 24 * HOUR);
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+/** Brings up what a measurement needs, measures, and takes all down again but the source. */
+export async function benchNight(bench: NightBench): Promise<NightReport> {
+  const load = loadavg()[0];
+  const servers = await startNightServers(say);
+  try {
+    const source = await findSource(servers, bench.source, { fresh: bench.fresh, say });
+    await copyDatabase(servers.admin.db, source, DATABASES.night);
+    const ours = await benchOurs(servers, bench, load);
+    await dropDatabase(servers.admin.db, DATABASES.night);
+    return { ...ours, spark: bench.spark === null ? null : await benchSpark(servers, source, bench.spark) };
+  } finally {
+    for (const name of Object.values(DATABASES))
+      await dropDatabase(servers.admin.db, name).catch(() => undefined);
+    await servers.stop();
+  }
+}
+
+async function benchOurs(
+  servers: NightServers,
+  bench: NightBench,
+  load: number,
+): Promise<Omit<NightReport, 'spark'>> {
+  const url = servers.urlOf(DATABASES.night);
+  const stateDirectory = benchDirectory(process.env);
+  const local = await startLocalStack(say, {
+    env: {
+      ...servers.env,
+      DATABASE_URL: url,
+      NIGHTJAR_WORKFLOW_BUNDLE: await bundleWorkflows(stateDirectory),
+    },
+    stateDirectory,
+  });
+  const connection = connect({ url, applicationName: 'nightjar-bench', max: 2 });
+  try {
+    const { db } = connection;
+    const { profile, overrides } = bench;
+    const first = await measureNight(local, db, { asOf: FIRST.toISOString(), profile, overrides });
+    const next =
+      bench.change === null && bench.readers === null ? null : await prepareNext(connection, url, bench);
+    const reported =
+      next === null
+        ? first
+        : await measureNight(local, db, {
+            asOf: NEXT.toISOString(),
+            profile,
+            overrides,
+            ...(next.reads === null ? {} : { reads: next.reads }),
+          });
+    return {
+      ...reported,
+      profile,
+      change: next?.change ?? null,
+      first_night: next === null ? null : first,
+      tables: await tableSizes(db),
+      yardstick: await measureYardstick(db, availableParallelism()),
+      machine: await machineOf(db, load),
+    };
+  } finally {
+    await connection.close();
+    await local.stop();
+  }
+}
+
+/** What is between two nights: a day of the source, and who reads in the next one. */
+async function prepareNext(
+  connection: Connection,
+  url: string,
+  { change: share, readers }: NightBench,
+): Promise<{ change: Change | null; reads: ReadPlan | null }> {
+  const change = share === null ? null : await changeSource(connection, { share, from: FIRST, to: NEXT });
+  if (change !== null) say(`changed ${change.rows.toLocaleString('en')} rows of the source`);
+  const reads = readers === null ? null : { url, ...readers, ...(await chooseKeys(connection.db)) };
+  return { change, reads };
+}
+
+/** As production has it: a worker that bundles for itself takes 300 MB more, and keeps them. */
+async function bundleWorkflows(directory: string): Promise<string> {
+  const target = join(directory, 'workflow-bundle.js');
+  const script = fileURLToPath(new URL('../../worker/bundle.ts', import.meta.url));
+  await promisify(execFile)(process.execPath, [script, target]);
+  return target;
+}
+
+async function benchSpark(servers: NightServers, source: string, folder: string): Promise<SparkNight> {
+  await copyDatabase(servers.admin.db, source, DATABASES.spark);
+  const url = servers.urlOf(DATABASES.spark);
+  const connection = connect({ url, applicationName: 'nightjar-bench', max: 1 });
+  try {
+    await prepareForSpark(connection.db);
+    await sql`checkpoint`.execute(connection.db);
+  } finally {
+    await connection.close();
+  }
+  say(`the Spark night of ${folder} runs`);
+  return runSpark(folder, url, process.env);
+}
+
+async function machineOf(db: Db, load: number): Promise<Machine> {
+  const { rows } = await sql<{ server_version: string }>`show server_version`.execute(db);
+  return describeMachine(cpus(), totalmem(), load, {
+    node: process.versions.node,
+    postgres: rows[0].server_version.split(' ')[0],
+  });
+}
