@@ -75,11 +75,15 @@ export async function countChanged({ db }: Session, { run }: Run): Promise<numbe
 }
 
 /** Reads all rows of the changed users into the batch, and those without a user, which have no fingerprint. */
-export async function readChangedUsers(session: Session, reader: SourceReader, context: Run): Promise<void> {
+export async function readChangedUsers(
+  session: Session,
+  reader: SourceReader,
+  context: Run,
+): Promise<number> {
   const { rows } = await sql<{ users: string }>`
     select coalesce(string_agg(user_id::text, ','), '') as users
     from ${sql.table(partitionName('bronze.changed_users', context.run))}`.execute(session.db);
-  await reader.append(
+  return reader.append(
     session,
     partitionName('bronze.ratings', context.run),
     RATING_COLUMNS,

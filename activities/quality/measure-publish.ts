@@ -52,24 +52,27 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run) {
       left join store.movies m on m.run = ${at} and m.movie_id = b.movie_id
       where b.run = ${at} group by b.user_id
     ),
-    judged as (
-      select user_id, coalesce(g.entries, 0) as entries, coalesce(l.expected, ${sql.lit(perUser)}) as expected,
-             coalesce(g.rated, 0) as rated, coalesce(g.untitled, 0) as untitled,
-             u.user_id is null or coalesce(g.entries, 0) <> coalesce(l.expected, ${sql.lit(perUser)})
-               or g.first <> 1 or g.last <> g.entries or g.movies <> g.entries as incomplete
+    expected as (
+      select user_id, entries, first, last, movies, rated, untitled, u.user_id is null as unknown,
+             -- Only a list that is not full can be short of what is left.
+             case when g.entries = ${sql.lit(perUser)} then ${sql.lit(perUser)}
+               else least(${sql.lit(perUser)}, (select count(*) from listable) - ${
+                 excludeRated
+                   ? sql`(
+                       select count(*) from silver.ratings r join listable using (movie_id)
+                       where r.image = ${image} and r.user_id = u.user_id)`
+                   : sql`0`
+               })
+             end as expected
       from (select user_id from gold.user_totals where run = ${at}) u
       full join listed g using (user_id)
-      -- Only a list that is not full can be short of what is left.
-      left join lateral (
-        select least(${sql.lit(perUser)}, (select count(*) from listable) - ${
-          excludeRated
-            ? sql`(
-                select count(*) from silver.ratings r join listable using (movie_id)
-                where r.image = ${image} and r.user_id = u.user_id)`
-            : sql`0`
-        }) as expected
-        where coalesce(g.entries, 0) <> ${sql.lit(perUser)}
-      ) l on true
+    ),
+    judged as (
+      select user_id, coalesce(entries, 0) as entries, expected,
+             coalesce(rated, 0) as rated, coalesce(untitled, 0) as untitled,
+             unknown or coalesce(entries, 0) <> expected
+               or first <> 1 or last <> entries or movies <> entries as incomplete
+      from expected
     )`;
   const { rows } = await sql<Record<'entries' | 'incomplete' | 'rated' | 'untitled', number>>`${judged}
     select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete,
