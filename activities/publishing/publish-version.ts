@@ -7,6 +7,7 @@ import { type StageResult, runStage } from '../support/stage.ts';
 import { servingChampion } from '../selection/champion.ts';
 import { recordDecision } from '../selection/record-decision.ts';
 import { type SelectionResult, readSelection } from '../selection/result.ts';
+import { awaitOlderPlans } from './older-plans.ts';
 import { lockPointer, markServed, missingTables, replaceChampion } from './pointer.ts';
 import { MODEL_TABLES, STORE_TABLES } from './store-tables.ts';
 
@@ -29,8 +30,9 @@ export function publishVersion(
   return runStage(connection, { run, stage: 'publish', signal }, async (attempt) => {
     const context = await loadRun(connection.db, run);
     const selection = await readSelection(connection.db, run);
+    await assertComplete(connection.db, run);
+    await awaitOlderPlans(connection, signal);
     return attempt.finish(async ({ db }) => {
-      await assertComplete(db, run);
       const counted = await countRows(db, run);
       await lockPointer(db);
       const previous = await db
