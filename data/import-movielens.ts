@@ -50,12 +50,12 @@ export async function importMovieLens(
     describeFolder(path),
     async (session) => {
       const movies = await copyFile(session, path, MOVIES, options.signal);
-      options.onProgress?.('movies', movies);
+      options.onProgress?.({ what: 'movies', rows: movies, share: 1 });
       await sql`
         insert into movielens.movies (movie_id, title, genres)
         select movie_id, title, genres from incoming_movies`.execute(session.db);
       const ratings = await copyFile(session, path, RATINGS, options.signal);
-      options.onProgress?.('ratings', ratings);
+      options.onProgress?.({ what: 'ratings', rows: ratings, share: 1 });
       await sql`
         insert into movielens.ratings (user_id, movie_id, rating, rating_timestamp)
         select user_id, movie_id, rating, to_timestamp(seconds) at time zone 'UTC' from incoming_ratings`.execute(

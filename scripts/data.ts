@@ -1,14 +1,14 @@
 /** Loads the source: a separate act, and only into one that is empty or was loaded by us. */
 
-import { UsageError } from '../config/settings.ts';
 import type { Connection } from '../database/connect.ts';
-import { generateRatings } from '../data/generate.ts';
+import { type Generated, generateRatings } from '../data/generate.ts';
 import { importMovieLens } from '../data/import-movielens.ts';
-import { type Loaded, sourceState } from '../data/load.ts';
+import { type LoadOptions, type Loaded, sourceState } from '../data/load.ts';
 import { createCommand, integer, options, run } from './support/cli.ts';
 import { withSource } from './support/database.ts';
 import { print } from './support/night.ts';
-import { showLoading } from './support/load-source.ts';
+import { showLoading } from './support/show-loading.ts';
+import { untilStopped } from './support/until-stopped.ts';
 
 const load = createCommand('import', 'Load a MovieLens folder: ratings.csv and movies.csv.', [
   'npm run data -- import --data ../shared/data/ml-latest-small',
@@ -16,9 +16,7 @@ const load = createCommand('import', 'Load a MovieLens folder: ratings.csv and m
   .requiredOption('--data <folder>', 'folder of ratings.csv and movies.csv')
   .addOption(options.json())
   .action(({ data, json }: { data: string; json?: boolean }) =>
-    withSource((source) =>
-      report(source, json, (onProgress) => importMovieLens(source, data, { onProgress })),
-    ),
+    withSource((source) => report(json, (options) => importMovieLens(source, data, options))),
   );
 
 const generate = createCommand('generate', 'Generate ratings of a known low-rank truth, by a seed.', [
@@ -30,10 +28,9 @@ const generate = createCommand('generate', 'Generate ratings of a known low-rank
   .addOption(options.json())
   .action((given: { ratings: number; seed: number; asOf?: string; json?: boolean }) => {
     const end = new Date(given.asOf ?? new Date().toISOString().slice(0, 10));
+    const { ratings, seed } = given;
     return withSource((source) =>
-      report(source, given.json, (onProgress) =>
-        generateRatings(source, { ratings: given.ratings, seed: given.seed, end, onProgress }),
-      ),
+      report(given.json, (options) => generateRatings(source, { ...options, ratings, seed, end })),
     );
   });
 
@@ -64,20 +61,19 @@ async function countRatings({ db }: Connection): Promise<number> {
   return rows;
 }
 
+/** Loads with progress, until Ctrl-C, and says what came of it. */
 async function report(
-  source: Connection,
   json: boolean | undefined,
-  fill: (onProgress: (what: string, rows: number) => void) => Promise<Loaded>,
+  load: (options: LoadOptions) => Promise<Loaded | Generated>,
 ): Promise<void> {
-  if ((await sourceState(source)) === 'foreign') {
-    throw new UsageError('the source holds ratings that Nightjar did not load; nothing was changed');
-  }
   const loading = showLoading(process.stderr);
-  const loaded = await fill(loading.update).finally(loading.done);
-  if (json === true) return print(loaded);
-  console.log(
-    `loaded ${loaded.ratings.toLocaleString('en')} ratings of ${loaded.movies.toLocaleString('en')} movies`,
-  );
+  const signal = untilStopped().signal('stopped; the source is as it was');
+  const loaded = await load({ signal, onProgress: loading.update }).finally(loading.done);
+  const { ratings, movies } = loaded;
+  const truth = 'truthRmse' in loaded ? loaded.truthRmse : null;
+  if (json === true) return print({ ratings, movies, ...(truth === null ? {} : { truth_rmse: truth }) });
+  console.log(`loaded ${ratings.toLocaleString('en')} ratings of ${movies.toLocaleString('en')} movies`);
+  if (truth !== null) console.log(`RMSE of the truth that they are drawn from: ${truth.toFixed(4)}`);
 }
 
 await run(createCommand('data', 'Load the source.').addCommand(load).addCommand(generate).addCommand(status));

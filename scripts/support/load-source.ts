@@ -1,10 +1,10 @@
 import { basename, resolve } from 'node:path';
-import { createLogUpdate } from 'log-update';
 import { UsageError } from '../../config/settings.ts';
 import { connect } from '../../database/connect.ts';
 import { generateRatings } from '../../data/generate.ts';
 import { describeFolder, importMovieLens } from '../../data/import-movielens.ts';
 import { sourceState } from '../../data/load.ts';
+import { showLoading } from './show-loading.ts';
 
 /** Enough to see every stage at work, in a second. */
 const GENERATED_RATINGS = 100_000;
@@ -54,17 +54,4 @@ export async function loadWhereEmpty(
   } finally {
     await source.close();
   }
-}
-
-/** Rows that were sent, redrawn on a terminal; nothing elsewhere, where the result says it. */
-export function showLoading(stream: NodeJS.WriteStream): {
-  update: (what: string, rows: number) => void;
-  done: () => void;
-} {
-  if (!stream.isTTY) return { update: () => undefined, done: () => undefined };
-  const draw = createLogUpdate(stream);
-  return {
-    update: (what, rows) => draw(`loading ${what}: ${rows.toLocaleString('en')} rows`),
-    done: () => draw.clear(),
-  };
 }
