@@ -53,7 +53,7 @@ export async function generateRatings(source: Connection, options: GenerateOptio
           await setImmediate();
           yield rows;
           drawn += rows;
-          onProgress?.({ what: 'ratings', rows: drawn, share: drawn / ratings });
+          onProgress?.({ what: 'ratings', done: drawn, share: drawn / ratings });
         }
       };
       const count = await writeRatings(session, draw.block, fills(), signal);

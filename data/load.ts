@@ -11,10 +11,10 @@ export interface Loaded {
 
 /** How far a load has come. */
 export interface LoadProgress {
-  what: 'ratings' | 'movies';
-  /** Rows that have been sent. */
-  rows: number;
-  /** … of all that there are, from 0 to 1. */
+  what: 'ratings' | 'movies' | 'zip';
+  /** Rows that were sent; bytes of a zip that came. */
+  done: number;
+  /** … of all that there are, from 0 to 1; 0 where that is not known. */
   share: number;
 }
 

@@ -1,23 +1,53 @@
 /** Loads the source: a separate act, and only into one that is empty or was loaded by us. */
 
+import { Argument } from 'commander';
+import { UsageError } from '../config/settings.ts';
 import type { Connection } from '../database/connect.ts';
 import { type Generated, generateRatings } from '../data/generate.ts';
-import { importMovieLens } from '../data/import-movielens.ts';
+import { checkMovieLens, importMovieLens } from '../data/import-movielens.ts';
 import { type LoadOptions, type Loaded, sourceState } from '../data/load.ts';
-import { createCommand, integer, options, run } from './support/cli.ts';
+import { SET_NAMES, type SetName } from '../data/movielens/download.ts';
+import { createCommand, integer, oneOf, options, run } from './support/cli.ts';
 import { withSource } from './support/database.ts';
+import { dataOptions, obtainSet } from './support/movielens.ts';
 import { print } from './support/night.ts';
 import { showLoading } from './support/show-loading.ts';
 import { untilStopped } from './support/until-stopped.ts';
 
-const load = createCommand('import', 'Load a MovieLens folder: ratings.csv and movies.csv.', [
-  'npm run data -- import --data ../shared/data/ml-latest-small',
-])
-  .requiredOption('--data <folder>', 'folder of ratings.csv and movies.csv')
+const load = createCommand(
+  'import',
+  'Load a published MovieLens set: ratings.csv (ml-latest, ml-20m on), ratings.dat (ml-1m, ml-10m) or u.data (ml-100k).',
+  [
+    'npm run data -- import --data ../shared/data/ml-latest-small',
+    'npm run data -- import --data ~/Downloads/ml-25m.zip',
+    'npm run data -- import --movielens ml-1m',
+  ],
+)
+  .addOption(dataOptions.data())
+  .addOption(dataOptions.movielens())
   .addOption(options.json())
-  .action(({ data, json }: { data: string; json?: boolean }) =>
-    withSource((source) => report(json, (options) => importMovieLens(source, data, options))),
-  );
+  .action(async ({ data, movielens, json }: { data?: string; movielens?: SetName; json?: boolean }) => {
+    const signal = untilStopped().signal('stopped; the source is as it was');
+    const path = movielens === undefined ? data : await obtainSet(movielens, signal);
+    if (path === undefined) throw new UsageError('expected --data PATH or --movielens NAME');
+    await checkMovieLens(path);
+    await withSource((source) =>
+      report(json, (onProgress) => importMovieLens(source, path, { signal, onProgress })),
+    );
+  });
+
+const download = createCommand(
+  'download',
+  'Download a published MovieLens set into the cache of this machine, and print its path.',
+  ['npm run data -- download ml-25m'],
+)
+  .addArgument(new Argument('<name>', SET_NAMES.join(', ')).argParser(oneOf(SET_NAMES)))
+  .addOption(options.json())
+  .action(async (name: SetName, { json }: { json?: boolean }) => {
+    const path = await obtainSet(name, untilStopped().signal('stopped; what came is kept'));
+    if (json === true) return print({ name, path });
+    console.log(path);
+  });
 
 const generate = createCommand('generate', 'Generate ratings of a known low-rank truth, by a seed.', [
   'npm run data -- generate --ratings 100000 --seed 42',
@@ -29,8 +59,9 @@ const generate = createCommand('generate', 'Generate ratings of a known low-rank
   .action((given: { ratings: number; seed: number; asOf?: string; json?: boolean }) => {
     const end = new Date(given.asOf ?? new Date().toISOString().slice(0, 10));
     const { ratings, seed } = given;
+    const signal = untilStopped().signal('stopped; the source is as it was');
     return withSource((source) =>
-      report(given.json, (options) => generateRatings(source, { ...options, ratings, seed, end })),
+      report(given.json, (onProgress) => generateRatings(source, { signal, onProgress, ratings, seed, end })),
     );
   });
 
@@ -61,14 +92,13 @@ async function countRatings({ db }: Connection): Promise<number> {
   return rows;
 }
 
-/** Loads with progress, until Ctrl-C, and says what came of it. */
+/** Loads with progress, and says what came of it. */
 async function report(
   json: boolean | undefined,
-  load: (options: LoadOptions) => Promise<Loaded | Generated>,
+  load: (onProgress: LoadOptions['onProgress']) => Promise<Loaded | Generated>,
 ): Promise<void> {
   const loading = showLoading(process.stderr);
-  const signal = untilStopped().signal('stopped; the source is as it was');
-  const loaded = await load({ signal, onProgress: loading.update }).finally(loading.done);
+  const loaded = await load(loading.update).finally(loading.done);
   const { ratings, movies } = loaded;
   const truth = 'truthRmse' in loaded ? loaded.truthRmse : null;
   if (json === true) return print({ ratings, movies, ...(truth === null ? {} : { truth_rmse: truth }) });
@@ -76,4 +106,10 @@ async function report(
   if (truth !== null) console.log(`RMSE of the truth that they are drawn from: ${truth.toFixed(4)}`);
 }
 
-await run(createCommand('data', 'Load the source.').addCommand(load).addCommand(generate).addCommand(status));
+await run(
+  createCommand('data', 'Load the source.')
+    .addCommand(load)
+    .addCommand(download)
+    .addCommand(generate)
+    .addCommand(status),
+);

@@ -38,9 +38,12 @@ export function showLoading(
   };
 }
 
-function describeProgress({ what, rows, share }: LoadProgress, milliseconds: number): string {
-  const line = `loading ${what}: ${rows.toLocaleString('en')} rows, ${Math.floor(share * 100)}%`;
-  if (milliseconds < ESTIMATE_AFTER_MILLISECONDS || share === 0) return line;
+function describeProgress({ what, done, share }: LoadProgress, milliseconds: number): string {
+  const number = (value: number): string => value.toLocaleString('en', { maximumFractionDigits: 0 });
+  const line =
+    what === 'zip' ? `downloading: ${number(done / 1e6)} MB` : `loading ${what}: ${number(done)} rows`;
+  if (share === 0) return line;
   const left = Math.ceil((milliseconds * (1 / share - 1)) / 1000);
-  return `${line}, about ${left.toLocaleString('en')} s left`;
+  const estimate = milliseconds < ESTIMATE_AFTER_MILLISECONDS ? '' : `, about ${number(left)} s left`;
+  return `${line}, ${Math.floor(share * 100)}%${estimate}`;
 }
