@@ -12,7 +12,10 @@ import { type PairedComparison, comparePaired, insertComparisons } from './paire
 import { recordDecision } from './record-decision.ts';
 import { SELECTION_STAGE, type SelectionResult } from './result.ts';
 
-/** Decides which configuration serves after tonight, and registers tonight's version of it. */
+/**
+ * Decides which configuration serves after tonight, and registers tonight's version of it.
+ * @throws ChampionChanged where another one serves than at the run's start; ModelUnusable where a twin has no metric
+ */
 export function selectModel(
   connection: Connection,
   { run }: RunReference,
@@ -22,10 +25,14 @@ export function selectModel(
     const context = await loadRun(connection.db, run);
     const { metric } = context.settings.selection;
     const twins = await evaluatedTwins(connection.db, run);
+    const served = await servingChampion(connection.db);
+    const before = await championAtStart(connection.db, run);
+    if (served?.configuration !== before?.configuration) {
+      throw championChanged(run, 'selection', before?.configuration ?? null, served?.configuration ?? null);
+    }
     const challengers = context.settings.challengers.map((parameters) =>
       candidate(parameters, twins, metric, run),
     );
-    const served = await servingChampion(connection.db);
     const champion = served === null ? null : candidate(served.parameters, twins, metric, run);
     const { evidence, comparisons, best } = await gatherEvidence(
       connection.db,
