@@ -48,6 +48,8 @@ const production: Settings = {
     experimentNights: 400,
     // A row for each user and twin: half a gigabyte a week at 160,000 users.
     userMetricsNights: 7,
+    // It cannot be taken up again once its snapshot is gone, a night or two later; its points can still be looked at.
+    abandonedDays: 30,
   },
   publishing: { keepVersions: 3 },
 };

@@ -103,6 +103,8 @@ export const settingsSchema = z.strictObject({
     experimentNights: z.int().min(1).max(100_000),
     /** Nights whose metrics of each user are kept; those of kept versions stay. */
     userMetricsNights: z.int().min(1).max(1_000),
+    /** Days after which a grid search or A/B test that never came to its end is dropped; none goes on for a day. */
+    abandonedDays: z.int().min(2),
   }),
   publishing: z.strictObject({
     /** Model versions kept for a rollback, the published one included. */
