@@ -32,6 +32,7 @@ const TYPES: Record<string, string> = {
   jsonb: 'json',
   'text[]': 'string[]',
   'real[]': 'number[]',
+  'integer[]': 'number[]',
   bytea: 'Buffer',
 };
 

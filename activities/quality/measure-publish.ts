@@ -2,12 +2,14 @@ import { type RawBuilder, sql } from 'kysely';
 import { blockedAt } from '../../database/block-list.ts';
 import type { Db } from '../../database/connect.ts';
 import { imageOf } from '../../database/snapshots.ts';
+import { churnOfVersions } from '../selection/churn.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, type Observation, SAMPLE_ROWS } from './check.ts';
 
 /**
  * The lists that are about to be shown, against the snapshot that they were made from: one pass over the lists, one over
- * the neighbours. What is found costs a pass more, for its sample.
+ * the neighbours. What is found costs a pass more, for its sample. And against the lists that they take the place of: one
+ * more pass for the users, and a sample of both.
  */
 export async function measurePublish(db: Db, context: Run): Promise<Measurements> {
   const lists = await measureLists(db, context);
@@ -26,6 +28,7 @@ export async function measurePublish(db: Db, context: Run): Promise<Measurements
           ? NO_LISTS
           : { observed: untitled, sample: untitled === 0 ? [] : await sampleUntitled(db, context.run) },
       never_itself: neighbours.itself,
+      list_churn: lists.entries === 0 ? NO_LISTS : await measureChurn(db, context.run),
       trending_present: { observed: trending.rows },
     },
   };
@@ -120,6 +123,23 @@ async function measureNeighbours(db: Db, run: number): Promise<{ untitled: numbe
     untitled,
     itself: { observed: itself, sample: itself === 0 ? [] : await sample(db, offending) },
   };
+}
+
+async function measureChurn(db: Db, run: number): Promise<Observation> {
+  const served = await db
+    .selectFrom('serving.pointer as p')
+    .innerJoin('serving.versions as v', 'v.run', 'p.model_run')
+    .select(['v.run', 'v.model_version'])
+    .executeTakeFirst();
+  if (served === undefined) return { observed: null, skipped: 'skipped: no lists are served yet' };
+  const against = `against ${served.model_version}`;
+  const found = await churnOfVersions(db, run, served.run);
+  return found === null
+    ? { observed: 1, finding: `no user who has a list now and had one before, ${against}` }
+    : {
+        observed: found.churn,
+        finding: `${found.churn.toFixed(3)} over ${found.users} users, ${against}`,
+      };
 }
 
 function sampleUntitled(db: Db, run: number): Promise<unknown[]> {

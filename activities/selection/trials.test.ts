@@ -92,6 +92,7 @@ async function decisionBetween(champion: Evaluation, challenger: Evaluation): Pr
         winner: difference > 0 ? 'challenger' : 'champion',
       },
       baseline: null,
+      churn: { churn: 0, users: 1 },
       mayPublish: true,
     },
     settings,
