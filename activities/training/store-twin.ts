@@ -110,6 +110,9 @@ async function writeUserMetrics(
     from incoming_user_metrics left join (
       select user_id, array_agg(movie_id order by place) as listed from incoming_lists group by user_id
     ) lists using (user_id)`.execute(db);
+  // Comparisons come next, and the planner has not heard of these rows: it would join them in a loop, for minutes.
+  await sql`select set_config('default_statistics_target', '10', true)`.execute(db);
+  await sql`analyze experiments.user_metrics (run, configuration, user_id)`.execute(db);
   return byUser.userIds.length;
 }
 

@@ -4,15 +4,18 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Connection, Db } from '../../database/connect.ts';
 import { transaction } from '../../database/session.ts';
 
-/** How a change of so many rows is made up, as shares of it. */
+/**
+ * How a change of so many rows is made up, as shares of it. Whoever does something on a day is one of that day's active
+ * users, but for newcomers and leavers: they rate, correct, hand in late what an app had kept, and take back.
+ */
 const MIXTURE = {
-  /** Ratings of today by few users: `ACTIVE_USERS` of all. */
+  /** Ratings of today by the day's active users: `ACTIVE_USERS` of all. */
   fresh: 0.55,
   /** Ratings of today by users whom nobody knew. */
   newcomers: 0.1,
   /** Another number of stars for what was rated before; every second one keeps its timestamp. */
   corrected: 0.15,
-  /** Ratings that come late: of users of then, with timestamps of then. */
+  /** Ratings that come late, with timestamps of then. */
   late: 0.1,
   /** Single ratings that are taken back. */
   withdrawn: 0.05,
@@ -23,7 +26,7 @@ const ACTIVE_USERS = 0.02;
 const RATINGS_A_NEWCOMER = 20;
 
 /** The mixture in words, for whoever reads the figures. */
-export const CHANGE_IN_WORDS = `${percent(MIXTURE.fresh)} new ratings by ${percent(ACTIVE_USERS)} of the users, ${percent(MIXTURE.newcomers)} by new users (${RATINGS_A_NEWCOMER} each), ${percent(MIXTURE.corrected)} corrected (half with their old timestamp), ${percent(MIXTURE.late)} late with old timestamps, ${percent(MIXTURE.withdrawn + MIXTURE.left)} deleted (half by users who leave)`;
+export const CHANGE_IN_WORDS = `by the ${percent(ACTIVE_USERS)} of the users who are active ${percent(MIXTURE.fresh)} new ratings, ${percent(MIXTURE.corrected)} corrected (half with their old timestamp), ${percent(MIXTURE.late)} late with old timestamps, ${percent(MIXTURE.withdrawn)} deleted; ${percent(MIXTURE.newcomers)} by new users (${RATINGS_A_NEWCOMER} each), ${percent(MIXTURE.left)} deleted by users who leave`;
 
 function percent(share: number): string {
   return `${Math.round(share * 100)}%`;
@@ -76,13 +79,16 @@ export function changeSource(connection: Connection, options: ChangeOptions): Pr
       sql<Date>`${instant(from)} + ${draw(key, seed)} * (${instant(to)} - ${instant(from)})`;
 
     await createPool(db, POOL / ratings);
+    const theirs = await chooseActive(db);
+    const ofTheirs = (kind: keyof typeof MIXTURE): number => Math.min(1, wanted(kind) / theirs);
+    const active = db.selectFrom(sql<{ user_id: number }>`active`.as('active')).select('user_id');
     await drawIncoming(db, { fresh: wanted('fresh'), newcomers: wanted('newcomers'), newest, today });
-    await drawLate(db, share * MIXTURE.late);
+    await drawLate(db, ofTheirs('late'));
     const deleted = await db
       .deleteFrom('movielens.ratings')
       .where((eb) =>
         eb.or([
-          eb(draw(PAIR, 1), '<', share * MIXTURE.withdrawn),
+          eb.and([eb('user_id', 'in', active), eb(draw(PAIR, 1), '<', ofTheirs('withdrawn'))]),
           eb(draw(USER, 2), '<', share * MIXTURE.left),
         ]),
       )
@@ -94,7 +100,8 @@ export function changeSource(connection: Connection, options: ChangeOptions): Pr
         rating: sql`rating + (case when rating > 2.5 then -0.5 else 0.5 end) * (1 + floor(${draw(PAIR, 4)} * 3))`,
         rating_timestamp: sql`case when ${draw(PAIR, 5)} < 0.5 then rating_timestamp else ${today(PAIR, 6)} end`,
       })
-      .where(draw(PAIR, 3), '<', share * MIXTURE.corrected)
+      .where('user_id', 'in', active)
+      .where(draw(PAIR, 3), '<', ofTheirs('corrected'))
       .executeTakeFirstOrThrow();
     const inserted = await insertIncoming(db);
     const counts = {
@@ -141,12 +148,7 @@ async function drawIncoming(
   const pick = sql<number>`user_id::bigint * ${sql.lit(MOVIES)} + turn`;
   await sql`
     create temporary table incoming on commit drop as
-    with known as (select distinct user_id from movielens.ratings where user_id is not null),
-    active as (
-      select user_id from known order by ${draw(USER, 8)}
-      limit greatest(1, (select round(count(*) * ${sql.lit(ACTIVE_USERS)}) from known))
-    ),
-    turns as (
+    with turns as (
       select 'fresh' as kind, user_id, turn, wanted from active,
         lateral (select ceil(${sql.lit(fresh)}::numeric / (select count(*) from active))::integer as wanted) one,
         generate_series(1, wanted * ${sql.lit(DRAWS)}) turn
@@ -169,14 +171,30 @@ async function drawIncoming(
     from numbered where number <= wanted`.execute(db);
 }
 
-/** What comes late: whoever rated then rates one movie more at that time. */
+/** Who does something today. @returns how many ratings they have */
+async function chooseActive(db: Db): Promise<number> {
+  await sql`
+    create temporary table active on commit drop as
+    with known as (select distinct user_id from movielens.ratings where user_id is not null)
+    select user_id from known order by ${draw(USER, 8)}
+    limit greatest(1, (select round(count(*) * ${sql.lit(ACTIVE_USERS)}) from known))`.execute(db);
+  await sql`analyze active`.execute(db);
+  const { rows } = await sql<{ ratings: number }>`
+    select count(*) as ratings from movielens.ratings where user_id in (select user_id from active)`.execute(
+    db,
+  );
+  return rows[0].ratings;
+}
+
+/** What comes late: an active user rates one movie more, at a time when others of theirs were. */
 async function drawLate(db: Db, share: number): Promise<void> {
   await sql`
     insert into incoming
     select distinct on (user_id, movie_id) 'late', late.user_id, pool.movie_id, pool.rating, late.rating_timestamp
     from (
       select user_id, rating_timestamp, ${draw(PAIR, 12)} as drawn
-      from movielens.ratings where ${draw(PAIR, 11)} < ${sql.lit(share)}::float8
+      from movielens.ratings
+      where user_id in (select user_id from active) and ${draw(PAIR, 11)} < ${sql.lit(share)}::float8
     ) late join pool on place = 1 + floor(drawn * (select count(*) from pool))
     where not exists (
         select from movielens.ratings r where r.user_id = late.user_id and r.movie_id = pool.movie_id)
