@@ -5,7 +5,7 @@ import { resolveSettings } from '../config/settings.ts';
 import { assertAnswers } from '../database/connect.ts';
 import { checkMovieLens } from '../data/import-movielens.ts';
 import type { SetName } from '../data/movielens/download.ts';
-import { createCommand, options, run } from './support/cli.ts';
+import { createCommand, options, run, withFull } from './support/cli.ts';
 import { loadWhereEmpty } from './support/load-source.ts';
 import { startLocalStack, untilUnused } from './support/local-stack.ts';
 import { dataOptions, obtainSet } from './support/movielens.ts';
@@ -18,6 +18,7 @@ interface NightlyOptions {
   asOf?: string;
   profile: string;
   set: string[];
+  full?: boolean;
   json?: boolean;
   keep?: boolean;
 }
@@ -38,6 +39,7 @@ const command = createCommand(
   .addOption(options.asOf())
   .addOption(options.profile('small'))
   .addOption(options.set())
+  .addOption(options.full())
   .option('--keep', 'stay afterwards, with servers and UI up, until Ctrl-C')
   .addOption(options.json())
   .action(nightly);
@@ -68,7 +70,7 @@ async function nightly(given: NightlyOptions): Promise<void> {
         request: {
           asOf: given.asOf ?? new Date().toISOString(),
           profile: given.profile,
-          overrides: given.set,
+          overrides: withFull(given),
         },
         json: given.json ?? false,
         wait: true,

@@ -16,7 +16,7 @@ import { planCommand } from './pipeline/plan.ts';
 import { rollbackCommand } from './pipeline/rollback.ts';
 import { versionsCommand } from './pipeline/versions.ts';
 import { withCandidate } from './support/candidate.ts';
-import { createCommand, integer, options, run } from './support/cli.ts';
+import { createCommand, integer, options, run, withFull } from './support/cli.ts';
 import { connectServers } from './support/connect-servers.ts';
 import { withDatabase } from './support/database.ts';
 import { print, runNight } from './support/night.ts';
@@ -30,22 +30,26 @@ interface NightOptions {
   set: string[];
   wait: boolean;
   json?: boolean;
+  full?: boolean;
 }
 
 const nightly = createCommand('nightly', 'Start a night on the servers that run, and follow it.', [
   'npm run pipeline -- nightly --profile small',
   'npm run pipeline -- nightly --as-of 2026-11-24T02:00:00Z --no-wait',
+  'npm run pipeline -- nightly --full',
   'npm run pipeline -- nightly --candidate 3',
 ])
   .addOption(options.asOf())
   .addOption(options.profile('production'))
   .addOption(options.set())
+  .addOption(options.full())
   .option('--candidate <search>', 'the best point of this grid search joins the challengers', integer(1))
   .addOption(options.wait())
   .addOption(options.noWait())
   .addOption(options.json())
   .action(async (given: NightOptions & { candidate?: number }) => {
-    const { profile, set, candidate } = given;
+    const { profile, candidate } = given;
+    const set = withFull(given);
     resolveSettings(profile, set);
     const { servers, temporal } = await connectServers();
     try {

@@ -29,7 +29,13 @@ export const options = {
     new Option('--set <section.key=value>', 'override one setting of the profile; may be repeated')
       .argParser((value: string, before: string[]) => [...before, value])
       .default([] as string[], 'none'),
+  full: () => new Option('--full', 'read the whole source and build everything anew, whatever has changed'),
 };
+
+/** What `--full` overrides, beside what was set. */
+export function withFull({ set, full }: { set: string[]; full?: boolean }): string[] {
+  return full === true ? [...set, 'ingestion.rebuild=true'] : set;
+}
 
 /** Runs a command line; the process ends with 0 on success, 2 on bad input, else 1. */
 export async function run(command: Command): Promise<void> {
