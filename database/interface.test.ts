@@ -32,6 +32,8 @@ const TYPES: Record<string, string> = {
   jsonb: 'json',
   'text[]': 'string[]',
   'real[]': 'number[]',
+  'integer[]': 'number[]',
+  'double precision[]': 'number[]',
   bytea: 'Buffer',
 };
 

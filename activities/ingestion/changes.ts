@@ -9,7 +9,7 @@ import { isCatalogued } from './refusal-reason.ts';
 import type { SourceReader } from './source-reader.ts';
 
 /** With more of the ratings to be read again than this, building the snapshot anew takes less. */
-const MOST_CHANGED = 0.4;
+export const MOST_CHANGED = 0.4;
 
 /**
  * Writes into the batch's `changed_users` whoever is not in the source as `before` (a table of fingerprints) has them.

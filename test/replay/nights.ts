@@ -13,7 +13,12 @@ import { outcomeOf, startNight } from '../../scripts/support/start-night.ts';
 import { connectTemporal } from '../../temporal/connect.ts';
 import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
 import { createWorkers } from '../../worker/create-workers.ts';
-import { type NightlyRequest, type NightlyResult, TASK_QUEUES } from '../../workflows/contracts.ts';
+import {
+  type NightlyRequest,
+  type NightlyResult,
+  type SpeedRequest,
+  TASK_QUEUES,
+} from '../../workflows/contracts.ts';
 import type {
   abTest,
   checkSource,
@@ -21,6 +26,7 @@ import type {
   nightlyPipeline,
   planNight,
   rollbackModel,
+  speedLayer,
   testAlert,
   watchdog,
 } from '../../workflows/index.ts';
@@ -66,6 +72,18 @@ async function runCases({ db }: Connection, client: Client, ended: Ended): Promi
     await ended(name, handle, workflows);
   };
 
+  const pass = async (name: string, wanted: SpeedRequest): Promise<void> => {
+    const handle = await client.workflow.start<typeof speedLayer>('speedLayer', {
+      workflowId: `speed-${name}`,
+      taskQueue: TASK_QUEUES.pipeline,
+      args: [wanted],
+    });
+    await handle.result();
+    await ended(name, handle);
+  };
+
+  // Nothing is published yet.
+  await pass('early', { asOf: request(1).asOf });
   await night('first', 'success', request(1));
   // The champion is none of the challengers: it is evaluated beside them.
   await night('champion', 'success', request(2, [OTHER_CHALLENGERS]), ['nightlyPipeline']);
@@ -163,6 +181,8 @@ async function runCases({ db }: Connection, client: Client, ended: Ended): Promi
   const { changed } = await rollback.result();
   if (!changed) throw new Error('case rolled-back was to move to the version before');
   await ended('rolled-back', rollback);
+
+  await pass('passed', { asOf: request(3).asOf });
 }
 
 /** The deliveries that a workflow has started and not waited for. */
