@@ -40,6 +40,7 @@ export async function findChangedUsers(
  */
 export async function addAffectedUsers({ db }: Session, { run }: Run, { run: before, image }: HeldSnapshot) {
   const [now, then] = [sql.lit(run), sql.lit(before)];
+  const changed = sql.table(partitionName('bronze.changed_users', run));
   await sql`
     with catalogue as (
       select distinct on (movie_id) movie_id, ${genresOf} as genres
@@ -51,14 +52,17 @@ export async function addAffectedUsers({ db }: Session, { run }: Run, { run: bef
       full join (select movie_id::bigint, genres from silver.movies where run = ${then}) b using (movie_id)
       where c.genres is distinct from b.genres
     )
-    insert into ${sql.table(partitionName('bronze.changed_users', run))}
-    select ${now}, user_id from silver.ratings
-    where image = ${sql.lit(image)} and exists (select from moved) and movie_id in (select movie_id from moved)
-    union
-    select ${now}, user_id from silver.rejected_ratings
-    where _batch_id = ${then} and user_id is not null
-      and (reason = 'after_as_of' or reason = 'unknown_movie' and movie_id in (select movie_id from moved))
-    on conflict do nothing`.execute(db);
+    insert into ${changed}
+    select ${now}, user_id from (
+      select user_id from silver.ratings
+      where image = ${sql.lit(image)} and exists (select from moved) and movie_id in (select movie_id from moved)
+      union
+      select user_id from silver.rejected_ratings
+      where _batch_id = ${then} and user_id is not null
+        and (reason = 'after_as_of' or reason = 'unknown_movie' and movie_id in (select movie_id from moved))
+    ) affected
+    -- Not by a conflict: the partition gets its key when it is attached.
+    where user_id not in (select user_id from ${changed})`.execute(db);
 }
 
 const genresOf = sql`coalesce(nullif(genres, ''), '(no genres listed)')`;

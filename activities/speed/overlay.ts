@@ -11,7 +11,7 @@ export async function replaceOverlay(
   db: Db,
   given: { modelRun: number; asOf: Date; ratings: string },
 ): Promise<number> {
-  const { numAffectedRows } = await sql`
+  await sql`
     create temporary table fresh_overlay on commit drop as
     select f.user_id, f.factors, r.rated, coalesce(l.movies, '{}') as movies, coalesce(l.scores, '{}') as scores
     from folded f
@@ -35,7 +35,8 @@ export async function replaceOverlay(
       select from speed.overlay o where o.model_run = ${given.modelRun} and o.user_id = f.user_id)`.execute(
     db,
   );
-  return Number(numAffectedRows ?? 0);
+  const { rows } = await sql<{ users: number }>`select count(*) as users from fresh_overlay`.execute(db);
+  return rows[0].users;
 }
 
 /** Takes out of the overlay who is no user of the served version, and whoever a later night has found gone from the source. */
