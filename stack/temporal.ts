@@ -10,7 +10,7 @@ const START_MILLISECONDS = 30_000;
 
 /**
  * Partitions of a task queue; the server's default is four, for thousands of tasks a second. A poll that finds nothing
- * in its own one goes on to the others only after a while: with the one slot of numeric work a task waited up to 2.3 s
+ * in its own one goes on to the others only after a while: with the one slot of numeric work a task waited 1.8 s
  * for it, and a small night took 7 s instead of 3.
  */
 const PARTITIONS = ['Read', 'Write'].flatMap((kind) => [

@@ -22,25 +22,32 @@ export const PREFERENCE_GENRES = {
  * who are the same since `follows`, a run whose table is there, are carried over.
  */
 export function userGenrePreferences(db: Db, { run, startedAt }: Run, image: number, follows: number | null) {
+  const columns = Object.entries(PREFERENCE_GENRES);
   const genres = Object.values(PREFERENCE_GENRES);
   const changed = db
     .selectFrom('bronze.changed_users')
     .where('_batch_id', '=', sql.lit(run))
     .select('bronze.changed_users.user_id');
+  // A movie's genres are looked at once, not with each of its ratings.
+  const movies = db
+    .selectFrom('silver.movies')
+    .where('run', '=', sql.lit(run))
+    .where(sql<boolean>`genre_list && array[${sql.join(genres.map((genre) => sql.lit(genre)))}]`)
+    .select('movie_id')
+    .select(columns.map(([column, genre]) => sql<boolean>`${sql.lit(genre)} = any(genre_list)`.as(column)))
+    .as('movie');
   const computed = db
     .selectFrom('silver.ratings as rating')
-    .innerJoin('silver.movies as movie', (join) =>
-      join.onRef('movie.movie_id', '=', 'rating.movie_id').on('movie.run', '=', sql.lit(run)),
-    )
+    .innerJoin(movies, 'movie.movie_id', 'rating.movie_id')
     .where('rating.image', '=', sql.lit(image))
-    .where(sql<boolean>`movie.genre_list && array[${sql.join(genres.map((genre) => sql.lit(genre)))}]`)
     .$if(follows !== null, (query) => query.where('rating.user_id', 'in', changed))
     .groupBy('rating.user_id')
     .select([sql.lit(run).as('run'), 'rating.user_id'])
     .select(
-      Object.entries(PREFERENCE_GENRES).map(([column, genre]) => {
-        const ofGenre = sql`avg(rating.rating) filter (where ${sql.lit(genre)} = any(movie.genre_list))`;
-        return rounded(sql`coalesce(${ofGenre}, 0)`, 4).as(column);
+      columns.map(([column]) => {
+        // Whole half-stars: their average is exact.
+        const ofGenre = sql`avg((rating.rating * 2)::integer) filter (where movie.${sql.ref(column)})`;
+        return rounded(sql`coalesce(${ofGenre}, 0) / 2`, 4).as(column);
       }),
     )
     .select(instant(startedAt).as('_computed_at'));
@@ -50,7 +57,7 @@ export function userGenrePreferences(db: Db, { run, startedAt }: Run, image: num
     .where('run', '=', sql.lit(follows))
     .where(sql<boolean>`not exists (select from (${changed}) changed where changed.user_id = before.user_id)`)
     .select([sql.lit(run).as('run'), 'user_id'])
-    .select(Object.keys(PREFERENCE_GENRES).map((column) => sql.ref<number>(column).as(column)))
+    .select(columns.map(([column]) => sql.ref<number>(column).as(column)))
     .select('_computed_at');
   return carried.unionAll(computed);
 }

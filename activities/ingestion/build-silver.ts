@@ -1,7 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { type HeldSnapshot, heldSnapshots } from '../../database/snapshots.ts';
-import { attachPartition } from '../../database/versions.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
@@ -9,7 +8,7 @@ import { bringUpToDate } from './changed-image.ts';
 import { countRead } from './count-read.ts';
 import { SILVER_RULES } from './refusal-reason.ts';
 import { keepTotals } from './totals.ts';
-import { attachImage, buildWhole } from './whole-image.ts';
+import { buildWhole, showImage } from './whole-image.ts';
 
 export interface SilverResult extends StageResult {
   bronze: number;
@@ -40,8 +39,7 @@ export function buildSilver(
     report({ step: 'totals' });
     return attempt.finish(async ({ db }) => {
       if (follows === null) {
-        await attachImage(db, attempt);
-        await attachPartition(db, 'silver.superseded_ratings', run);
+        await showImage(db, attempt, context.asOf);
       } else {
         await bringUpToDate(db, run, context.asOf, follows);
       }

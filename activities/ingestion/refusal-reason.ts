@@ -12,7 +12,12 @@ export const isCatalogued = sql<boolean>`(movie_id between -2147483648 and 21474
  * that applies decides; the order is that of `RejectionReason`.
  */
 export function refusalReason(asOf: Date): RawBuilder<RejectionReason | null> {
+  const at = sql`${sql.lit(asOf.toISOString())}::timestamptz`;
+  // Nearly every row is good and ends here: the reasons one by one take half as long again.
   return sql`case
+    when m.movie_id is not null and b.user_id between -2147483648 and 2147483647
+      and b.rating = any('{0.5,1,1.5,2,2.5,3,3.5,4,4.5,5}'::double precision[])
+      and b.rating_timestamp <= ${at} and isfinite(b.rating_timestamp) then null
     when b.user_id is null or b.movie_id is null then 'null_key'
     when b.user_id not between -2147483648 and 2147483647
       or b.movie_id not between -2147483648 and 2147483647 then 'id_out_of_range'
@@ -20,6 +25,6 @@ export function refusalReason(asOf: Date): RawBuilder<RejectionReason | null> {
     when b.rating_timestamp is null or not isfinite(b.rating_timestamp) then 'invalid_timestamp'
     when b.rating not between 0.5 and 5.0 or b.rating * 2 <> trunc(b.rating * 2) then 'rating_out_of_domain'
     when m.movie_id is null then 'unknown_movie'
-    when b.rating_timestamp > ${sql.lit(asOf.toISOString())}::timestamptz then 'after_as_of'
+    when b.rating_timestamp > ${at} then 'after_as_of'
   end`;
 }

@@ -3,7 +3,12 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import type { Session } from '../../database/session.ts';
-import { createDetachedPartition, createPartitionAs, partitionName } from '../../database/versions.ts';
+import {
+  attachPartition,
+  createDetachedPartition,
+  createPartitionAs,
+  partitionName,
+} from '../../database/versions.ts';
 import type { StageAttempt } from '../support/stage.ts';
 import { catalogue } from './catalogue.ts';
 import { accepted, latestFirst, refused } from './classified.ts';
@@ -27,9 +32,9 @@ interface Part {
   to: number | null;
 }
 
-/** Builds the image of the run, all but what shows it: `attachImage`. */
+/** Builds the image of the run, all but what shows it: `showImage`. */
 export async function buildWhole(attempt: StageAttempt, asOf: Date): Promise<void> {
-  const parts = await prepare(attempt, asOf);
+  const parts = await prepare(attempt);
   const finished = await attempt.finishedChunks();
   await Promise.all(
     parts
@@ -40,9 +45,14 @@ export async function buildWhole(attempt: StageAttempt, asOf: Date): Promise<voi
   );
 }
 
-/** Shows the image, whose parts are written. */
-export async function attachImage(db: Db, attempt: StageAttempt): Promise<void> {
+/** Puts what was refused into quarantine, and shows the image, whose parts are written. */
+export async function showImage(db: Db, attempt: StageAttempt, asOf: Date): Promise<void> {
   const { run } = attempt;
+  const quarantine = (await nothingRefused(db, attempt))
+    ? sql`${refused(run, asOf)} and false`
+    : refused(run, asOf);
+  await createPartitionAs(db, 'silver.rejected_ratings', run, quarantine);
+  await attachPartition(db, 'silver.superseded_ratings', run);
   const image = sql.table(partitionName('silver.ratings', run));
   const parts = toParts(run, await plannedBounds(attempt, db));
   await sql`alter table silver.ratings attach partition ${image} for values in (${sql.lit(run)})`.execute(db);
@@ -54,13 +64,12 @@ export async function attachImage(db: Db, attempt: StageAttempt): Promise<void> 
 }
 
 /** What all parts need, and where they are cut. */
-async function prepare(attempt: StageAttempt, asOf: Date): Promise<Part[]> {
+async function prepare(attempt: StageAttempt): Promise<Part[]> {
   const { run } = attempt;
   const planned = await plannedBounds(attempt).catch(() => null);
   if (planned !== null) return toParts(run, planned);
   const bounds = await attempt.write(async ({ db }) => {
     await createPartitionAs(db, 'silver.movies', run, catalogue(db, run));
-    await createPartitionAs(db, 'silver.rejected_ratings', run, refused(run, asOf));
     await createDetachedPartition(db, 'silver.superseded_ratings', run);
     await sql`
       create table ${sql.table(partitionName('silver.ratings', run))}
@@ -125,29 +134,29 @@ async function writePart({ db }: Session, run: number, asOf: Date, part: Part): 
     insert into ${table} (image, user_id, movie_id, rating, rating_timestamp)
     select ${sql.lit(run)}, user_id, movie_id, rating, rating_timestamp
     from (${accepted(run, asOf)}) a where ${ofUsers}`.execute(db);
-  const superseded = await indexPairs(db, run, table);
+  await indexPairs(db, run, table);
   // Last, because it holds the other part's attachment up. The constraint spares it a scan.
   await sql`
     alter table ${sql.table(partitionName('silver.ratings', run))} attach partition ${table}
     for values from (${part.from === null ? sql`minvalue` : sql.lit(part.from)})
     to (${part.to === null ? sql`maxvalue` : sql.lit(part.to)})`.execute(db);
-  return Number(numAffectedRows) - superseded;
+  return Number(numAffectedRows);
 }
 
 const UNIQUE_VIOLATION = '23505';
 
-/** @returns how many ratings a later one of their user and movie had replaced */
-async function indexPairs(db: Db, run: number, table: RawBuilder<unknown>): Promise<number> {
+/** Where a pair is there twice, the ratings that a later one has replaced are set aside first. */
+async function indexPairs(db: Db, run: number, table: RawBuilder<unknown>): Promise<void> {
   const index = sql`create unique index on ${table} (user_id, movie_id)`;
   await sql`savepoint before_index`.execute(db);
   try {
     await index.execute(db);
-    return 0;
+    return;
   } catch (error) {
     if ((error as { code?: unknown }).code !== UNIQUE_VIOLATION) throw error;
     await sql`rollback to savepoint before_index`.execute(db);
   }
-  const { numAffectedRows } = await sql`
+  await sql`
     with superseded as (
       delete from ${table} doomed using (
         select ctid as place, row_number() over (partition by user_id, movie_id order by ${latestFirst}) as nth
@@ -160,5 +169,15 @@ async function indexPairs(db: Db, run: number, table: RawBuilder<unknown>): Prom
       (_batch_id, user_id, movie_id, rating, rating_timestamp)
     select ${sql.lit(run)}, * from superseded`.execute(db);
   await index.execute(db);
-  return Number(numAffectedRows);
+}
+
+/** Whether all rows of the batch have been accepted: then the quarantine is empty, and nobody need look for it. */
+async function nothingRefused(db: Db, attempt: StageAttempt): Promise<boolean> {
+  const { ratings } = await db
+    .selectFrom('bronze.batches')
+    .select('ratings')
+    .where('_batch_id', '=', attempt.run)
+    .executeTakeFirstOrThrow();
+  const accepted = [...(await attempt.finishedChunks(db)).values()].reduce((sum, rows) => sum + rows, 0);
+  return accepted === ratings;
 }

@@ -92,7 +92,7 @@ export const checks: Check[] = [
   {
     name: 'row_accounting',
     scope: 'silver',
-    expected: always('bronze = silver + rejected + superseded'),
+    expected: always('bronze = silver + rejected + superseded, and silver = its totals by user and by movie'),
     limit: 'most',
     remedy: 'rows were lost or doubled: a defect of the pipeline, report it',
   },

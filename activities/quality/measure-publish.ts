@@ -7,7 +7,7 @@ import { type Measurements, type Observation, SAMPLE_ROWS } from './check.ts';
 
 /**
  * The lists that are about to be shown, against the snapshot that they were made from: one pass over the lists, one over
- * the neighbours, two over the snapshot. What is found costs a pass more, for its sample.
+ * the neighbours. What is found costs a pass more, for its sample.
  */
 export async function measurePublish(db: Db, context: Run): Promise<Measurements> {
   const lists = await measureLists(db, context);
@@ -43,12 +43,6 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run) {
       select movie_id from gold.movie_totals
       where run = ${at} and ratings >= ${sql.lit(minimumRatings)} and movie_id not in ${blockedAt(startedAt)}
     ),
-    left_over as (
-      select user_id, (select count(*) from listable)
-        - ${excludeRated ? sql`count(listable.movie_id)` : sql`0`} as movies
-      from silver.ratings r left join listable using (movie_id)
-      where r.image = ${image} group by user_id
-    ),
     listed as (
       select b.user_id, count(*) as entries, min(b.rank) as first, max(b.rank) as last,
              count(distinct b.movie_id) as movies, count(s.movie_id) as rated,
@@ -59,11 +53,23 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run) {
       where b.run = ${at} group by b.user_id
     ),
     judged as (
-      select user_id, coalesce(g.entries, 0) as entries, least(${sql.lit(perUser)}, l.movies) as expected,
+      select user_id, coalesce(g.entries, 0) as entries, coalesce(l.expected, ${sql.lit(perUser)}) as expected,
              coalesce(g.rated, 0) as rated, coalesce(g.untitled, 0) as untitled,
-             l.user_id is null or coalesce(g.entries, 0) <> least(${sql.lit(perUser)}, l.movies)
+             u.user_id is null or coalesce(g.entries, 0) <> coalesce(l.expected, ${sql.lit(perUser)})
                or g.first <> 1 or g.last <> g.entries or g.movies <> g.entries as incomplete
-      from left_over l full join listed g using (user_id)
+      from (select user_id from gold.user_totals where run = ${at}) u
+      full join listed g using (user_id)
+      -- Only a list that is not full can be short of what is left.
+      left join lateral (
+        select least(${sql.lit(perUser)}, (select count(*) from listable) - ${
+          excludeRated
+            ? sql`(
+                select count(*) from silver.ratings r join listable using (movie_id)
+                where r.image = ${image} and r.user_id = u.user_id)`
+            : sql`0`
+        }) as expected
+        where coalesce(g.entries, 0) <> ${sql.lit(perUser)}
+      ) l on true
     )`;
   const { rows } = await sql<Record<'entries' | 'incomplete' | 'rated' | 'untitled', number>>`${judged}
     select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete,

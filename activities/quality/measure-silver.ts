@@ -33,6 +33,10 @@ export async function measureSilver(db: Db, context: Run): Promise<Measurements>
     .where('_batch_id', '=', sql.lit(run))
     .select(({ fn }) => fn.countAll<number>().as('superseded'))
     .executeTakeFirstOrThrow();
+  const [byUser, byMovie] = await Promise.all([
+    sumTotals(db, 'gold.user_totals', run),
+    sumTotals(db, 'gold.movie_totals', run),
+  ]);
   const statistics = statisticsOf(counts);
   const silver = statistics?.ratings ?? 0;
   const rejected = reasons.reduce((sum, { rows }) => sum + rows, 0);
@@ -41,8 +45,11 @@ export async function measureSilver(db: Db, context: Run): Promise<Measurements>
     checks: {
       snapshot_present: { observed: silver },
       row_accounting: {
-        observed: Math.abs(bronze - silver - rejected - superseded),
-        finding: `${bronze} = ${silver} + ${rejected} + ${superseded}`,
+        observed:
+          Math.abs(bronze - silver - rejected - superseded) +
+          Math.abs(silver - byUser) +
+          Math.abs(silver - byMovie),
+        finding: `${bronze} = ${silver} + ${rejected} + ${superseded}, ${byUser} by user, ${byMovie} by movie`,
       },
       refused_share: {
         observed: refused / bronze,
@@ -54,6 +61,20 @@ export async function measureSilver(db: Db, context: Run): Promise<Measurements>
     },
     statistics,
   };
+}
+
+/** Ratings in the totals, from which features and counts are made: the snapshot's, if they are right. */
+async function sumTotals(
+  db: Db,
+  table: 'gold.user_totals' | 'gold.movie_totals',
+  run: number,
+): Promise<number> {
+  const { ratings } = await db
+    .selectFrom(table)
+    .where('run', '=', sql.lit(run))
+    .select(({ fn }) => fn.coalesce(fn.sum<number>('ratings'), sql<number>`0`).as('ratings'))
+    .executeTakeFirstOrThrow();
+  return ratings;
 }
 
 async function sampleSuperseded(db: Db, run: number): Promise<unknown[]> {

@@ -9,9 +9,10 @@ export function busyMilliseconds(whole: Interval, intervals: readonly Interval[]
   let busy = 0;
   let until = whole.from;
   for (const { from, to } of intervals.toSorted((a, b) => a.from - b.from)) {
+    const start = Math.max(from, until);
     const end = Math.min(to, whole.to);
-    if (end <= until) continue;
-    busy += end - Math.max(from, until);
+    if (end <= start) continue;
+    busy += end - start;
     until = end;
   }
   return busy;

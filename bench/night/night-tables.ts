@@ -9,6 +9,9 @@ export interface TextTable {
   rows: string[][];
 }
 
+/** What others may take of the processors: a machine at rest has this much to do for itself. */
+const QUIET_SHARE = 0.05;
+
 const count = (value: number): string => Math.round(value).toLocaleString('en');
 const seconds = (value: number): string => `${value.toFixed(2)} s`;
 const megabytes = (value: number | null): string => (value === null ? 'not known' : `${count(value)} MB`);
@@ -44,6 +47,7 @@ export function nightTable(report: NightReport): TextTable {
     ],
     rows: [
       ...timeRows(report),
+      ...processorRows(report),
       ...memoryRows(report),
       ...changeRows(report),
       ...readRows(report),
@@ -78,6 +82,20 @@ function timeRows({ first_night: first, ...night }: NightReport): string[][] {
       'orchestration',
       seconds(night.orchestration_seconds),
       `no activity running, of ${night.activities}${before((one) => one.orchestration_seconds)}`,
+    ],
+  ];
+}
+
+function processorRows({ processor_seconds: own, others_share: others }: NightReport): string[][] {
+  if (own === null || others === null) return [];
+  return [
+    ['processor time', seconds(own), 'all processes of the night'],
+    [
+      '  of others',
+      `${(others * 100).toFixed(0)}%`,
+      others > QUIET_SHARE
+        ? 'of the machine: it was not quiet, and no figure holds'
+        : 'of the machine: it was quiet',
     ],
   ];
 }

@@ -9,7 +9,7 @@ process.on('message', (message: ReadPlan | 'stop') => {
   void readSteadily(message, stopping.signal).then(
     (report) => process.send?.(report, () => process.exit(0)),
     (error: unknown) => {
-      console.error(error);
+      console.error(`reads: ${error instanceof Error ? error.message : String(error)}`);
       process.exit(1);
     },
   );

@@ -20,6 +20,10 @@ export interface NightFigures {
   /** Peak of resident memory of the worker's process in that time; null where the system does not tell. */
   worker_peak_rss_mb: number | null;
   postgres_memory: ServerMemory | null;
+  /** Of all processes of the night: worker, both servers, readers, the bench itself. */
+  processor_seconds: number | null;
+  /** Share of the processors' time that went to others, 0 to 1: beyond some hundredths no figure holds. */
+  others_share: number | null;
   stages: StageFigures[];
   reads: NightReads | null;
 }
@@ -34,7 +38,7 @@ export interface Machine {
   memory_gb: number;
   node: string;
   postgres: string;
-  /** Of the last minute, before the first night: others at work make every figure void. */
+  /** Of the last minute, before the first night. */
   load_before: number;
 }
 

@@ -16,16 +16,12 @@ import { measureYardstick } from '../../bench/night/yardstick.ts';
 import { type Connection, type Db, connect } from '../../database/connect.ts';
 import { startLocalStack } from '../support/local-stack.ts';
 import { measureNight } from './measure-night.ts';
-import {
-  type NightServers,
-  benchDirectory,
-  copyDatabase,
-  dropDatabase,
-  startNightServers,
-} from './servers.ts';
+import { type NightServers, copyDatabase, dropDatabase, startNightServers } from './servers.ts';
 import { NEWEST_RATING, type WantedSource, findSource } from './source.ts';
 
 export interface NightBench {
+  /** Where sources are kept from call to call. */
+  directory: string;
   source: WantedSource;
   profile: string;
   overrides: string[];
@@ -49,7 +45,7 @@ const say = (line: string): void => void process.stderr.write(`${line}\n`);
 /** Brings up what a measurement needs, measures, and takes all down again but the source. */
 export async function benchNight(bench: NightBench): Promise<NightReport> {
   const load = loadavg()[0];
-  const servers = await startNightServers(say);
+  const servers = await startNightServers(bench.directory, say);
   try {
     const source = await findSource(servers, bench.source, { fresh: bench.fresh, say });
     await copyDatabase(servers.admin.db, source, DATABASES.night);
@@ -69,14 +65,14 @@ async function benchOurs(
   load: number,
 ): Promise<Omit<NightReport, 'spark'>> {
   const url = servers.urlOf(DATABASES.night);
-  const stateDirectory = benchDirectory(process.env);
+  const { directory } = servers;
   const local = await startLocalStack(say, {
     env: {
       ...servers.env,
       DATABASE_URL: url,
-      NIGHTJAR_WORKFLOW_BUNDLE: await bundleWorkflows(stateDirectory),
+      NIGHTJAR_WORKFLOW_BUNDLE: await bundleWorkflows(directory),
     },
-    stateDirectory,
+    stateDirectory: directory,
   });
   const connection = connect({ url, applicationName: 'nightjar-bench', max: 2 });
   try {

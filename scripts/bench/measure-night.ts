@@ -1,8 +1,10 @@
+import { cpus } from 'node:os';
 import { sql } from 'kysely';
 import { busyMilliseconds } from '../../bench/night/busy-time.ts';
 import { countRatings, stageFigures } from '../../bench/night/database-figures.ts';
 import { readExecutionTimes } from '../../bench/night/execution-times.ts';
 import { forgetPeak, parentOf, peakMegabytes, watchServer } from '../../bench/night/memory.ts';
+import { type ProcessorTime, othersShare, processorTime } from '../../bench/night/processor-time.ts';
 import { startReaders } from '../../bench/night/readers.ts';
 import type { ReadPlan } from '../../bench/night/reads.ts';
 import { type NightFigures, nameSlowReads } from '../../bench/night/report.ts';
@@ -37,6 +39,8 @@ export async function measureNight(
   await sql`checkpoint`.execute(db);
   await forgetPeak(worker);
   const watched = watchServer(await postmasterOf(db));
+  const before = await processorTime(process.pid);
+  const began = performance.now();
   const read = plan === undefined ? null : startReaders(plan);
   const handle = await startNight(local.temporal.client, { ...request, database });
   const ended = outcomeOf(handle, followNight(handle, { stream: process.stderr, lost: local.lost }));
@@ -44,6 +48,8 @@ export async function measureNight(
     await Promise.all([watched(), read?.()]).catch(() => undefined);
     throw error;
   });
+  const after = await processorTime(process.pid);
+  const seconds = (performance.now() - began) / 1000;
   const reads = read === null ? null : await read();
   const postgres_memory = await watched();
   if (outcome.status !== 'success')
@@ -65,8 +71,21 @@ export async function measureNight(
     activities: activities.length,
     worker_peak_rss_mb: await peakMegabytes(worker),
     postgres_memory,
-    stages: stages.map(({ name, seconds, rows }) => ({ name, seconds, rows })),
+    ...processorFigures(before, after, seconds),
+    stages: stages.map(({ name, seconds: took, rows }) => ({ name, seconds: took, rows })),
     reads: reads === null ? null : nameSlowReads(reads, stages),
+  };
+}
+
+function processorFigures(
+  before: ProcessorTime | null,
+  after: ProcessorTime | null,
+  seconds: number,
+): Pick<NightFigures, 'processor_seconds' | 'others_share'> {
+  if (before === null || after === null) return { processor_seconds: null, others_share: null };
+  return {
+    processor_seconds: after.own - before.own,
+    others_share: othersShare(before, after, { seconds, processors: cpus().length }),
   };
 }
 

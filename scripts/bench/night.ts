@@ -1,6 +1,8 @@
+import { join, resolve } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { MIXTURE_NOTE, nightTable, stageTable } from '../../bench/night/night-tables.ts';
 import { checkSpark } from '../../bench/night/spark.ts';
+import { cacheDirectory } from '../../config/cache.ts';
 import { UsageError, resolveSettings } from '../../config/settings.ts';
 import { createCommand, integer, options } from '../support/cli.ts';
 import { print } from '../support/night.ts';
@@ -18,6 +20,7 @@ const READS_PER_SECOND = 200;
 interface NightGiven {
   ratings?: number;
   data?: string;
+  cache?: string;
   fresh?: boolean;
   profile?: string;
   set: string[];
@@ -30,7 +33,7 @@ interface NightGiven {
 
 export const night = createCommand(
   'night',
-  'Time a whole night on servers of its own, through a Temporal server and a worker process as in production; sources are kept in the cache folder.',
+  'Time a whole night on servers of its own, through a Temporal server and a worker process as in production.',
   [
     'npm run bench -- night --ratings 1000000',
     'npm run bench -- night --change 1% --readers',
@@ -44,6 +47,10 @@ export const night = createCommand(
     integer(1_000, 32_000_000),
   )
   .option('--data <folder>', 'a MovieLens folder instead of generated ratings')
+  .option(
+    '--cache <folder>',
+    "where sources are kept from call to call; bench-night in the machine's cache by default",
+  )
   .option('--fresh', 'make the source anew, where an earlier call has left one')
   .option(
     '--profile <name>',
@@ -92,6 +99,7 @@ function readGiven(given: NightGiven): NightBench {
   resolveSettings(profile, given.set);
   if (given.spark !== undefined) checkSpark(given.spark, process.env);
   return {
+    directory: resolve(given.cache ?? join(cacheDirectory(process.env), 'bench-night')),
     source,
     profile,
     overrides: given.set,

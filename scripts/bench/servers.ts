@@ -3,11 +3,12 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sql } from 'kysely';
-import { cacheDirectory } from '../../config/cache.ts';
 import { type Connection, type Db, connect } from '../../database/connect.ts';
 import { type Stack, startStack } from '../../stack/index.ts';
 
 export interface NightServers {
+  /** Where sources and logs lie. */
+  directory: string;
   /** Environment of the worker and of whatever else works for the night: these servers, and nobody to be told. */
   env: NodeJS.ProcessEnv;
   /** Databases that hold a source and nothing else, to be copied for each night. */
@@ -31,18 +32,15 @@ const NOT_OURS = [
   'TEMPORAL_UI_URL',
 ];
 
-/** Where sources and servers lie from call to call. */
-export function benchDirectory(env: NodeJS.ProcessEnv): string {
-  return join(cacheDirectory(env), 'bench-night');
-}
-
 /**
  * Brings up PostgreSQL over what earlier calls left, with the settings of every local stack, and a Temporal server
  * without a past: a night that a killed call left behind would come to life.
  * @throws where another call has them
  */
-export async function startNightServers(say: (line: string) => void): Promise<NightServers> {
-  const stateDirectory = benchDirectory(process.env);
+export async function startNightServers(
+  stateDirectory: string,
+  say: (line: string) => void,
+): Promise<NightServers> {
   const bare = { ...process.env, DATABASE_URL: '', TEMPORAL_ADDRESS: '' };
   const stacks: Stack[] = [];
   const stop = async (): Promise<void> => {
@@ -64,6 +62,7 @@ export async function startNightServers(say: (line: string) => void): Promise<Ni
     const lost = Promise.race([postgres.lost, temporal.lost]);
     lost.catch(() => undefined);
     return {
+      directory: postgres.stateDirectory,
       env: {
         ...process.env,
         ...Object.fromEntries(NOT_OURS.map((name) => [name, ''])),
