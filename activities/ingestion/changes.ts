@@ -80,16 +80,25 @@ export async function countChanged({ db }: Session, { run }: Run): Promise<numbe
 
 /** Reads all rows of the changed users into the batch, and those without a user, which have no fingerprint. */
 export async function readChangedUsers(session: Session, reader: SourceReader, context: Run): Promise<void> {
-  const { rows } = await sql<{ users: string }>`
-    select coalesce(string_agg(user_id::text, ','), '') as users
-    from ${sql.table(partitionName('bronze.changed_users', context.run))}`.execute(session.db);
+  const ofUsers = await isAmong(session, sql.table(partitionName('bronze.changed_users', context.run)));
   await reader.append(
     session,
     partitionName('bronze.ratings', context.run),
     RATING_COLUMNS,
-    ratingsOfSource(context, `user_id is null or user_id = any('{${rows[0].users}}'::bigint[])`),
+    ratingsOfSource(context, `user_id is null or ${ofUsers}`),
     'parallel',
   );
+}
+
+/**
+ * The condition that a row of the source is of one of the users of a table of ours, as text for wherever the source is.
+ * In one type: PostgreSQL looks the values up in a hash table only where both sides hash alike, and otherwise goes
+ * through all of them for every row.
+ */
+export async function isAmong({ db }: Session, users: RawBuilder<unknown>): Promise<string> {
+  const { rows } = await sql<{ users: string }>`
+    select coalesce(string_agg(user_id::text, ','), '') as users from ${users}`.execute(db);
+  return `user_id::bigint = any('{${rows[0].users}}'::bigint[])`;
 }
 
 /** The fingerprints of what the pipeline has after this batch. */

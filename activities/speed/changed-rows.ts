@@ -1,10 +1,10 @@
 /** Who is not in the source as a night has read them, and what they have rated by now. */
 
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Session } from '../../database/session.ts';
 import { partitionName } from '../../database/versions.ts';
 import { ratingAsRead } from '../ingestion/batch.ts';
-import { MOST_CHANGED } from '../ingestion/changes.ts';
+import { MOST_CHANGED, isAmong } from '../ingestion/changes.ts';
 import { acceptedOf, latestFirst } from '../ingestion/classified.ts';
 import { differingUsers, fingerprints } from '../ingestion/fingerprints.ts';
 import type { SourceReader } from '../ingestion/source-reader.ts';
@@ -65,7 +65,8 @@ export async function readPresent(
     session,
     'rows_read',
     'user_id bigint, movie_id bigint, rating double precision, rating_timestamp timestamptz',
-    sql`select ${ratingAsRead} from movielens.ratings where ${users === 0 ? sql`false` : await ofChanged(session)}`,
+    sql`select ${ratingAsRead} from movielens.ratings
+      where ${sql.raw(users === 0 ? 'false' : await isAmong(session, sql`changed_users`))}`,
   );
   await sql`
     create table ${sql.table(target)} as
@@ -75,10 +76,4 @@ export async function readPresent(
   await sql`analyze ${sql.table(target)}`.execute(db);
   const { rows } = await sql<{ rows: number }>`select count(*) as rows from ${sql.table(target)}`.execute(db);
   return rows[0].rows;
-}
-
-async function ofChanged({ db }: Session): Promise<RawBuilder<unknown>> {
-  const { rows } = await sql<{ users: string }>`
-    select string_agg(user_id::text, ',') as users from changed_users`.execute(db);
-  return sql.raw(`user_id = any('{${rows[0].users}}'::bigint[])`);
 }

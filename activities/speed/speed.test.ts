@@ -61,17 +61,23 @@ async function held(): Promise<unknown> {
 }
 
 const shown = async () => ({
-  trending: await query('select * from recommendations.trending order by rank'),
-  stats: await query('select * from serving.movie_stats order by movie_id'),
+  trending: (
+    await query<{ row: object }>('select to_jsonb(t) as row from recommendations.trending t order by rank')
+  ).map(({ row }) => row),
+  stats: (
+    await query<{ row: object }>('select to_jsonb(t) as row from serving.movie_stats t order by movie_id')
+  ).map(({ row }) => row),
 });
 
 const ofNight = async (run: number) => {
   const rows = (table: string, key: string) =>
-    query<{ run?: number }>(`select * from ${table} where run = $1 order by ${key}`, [run]);
-  const without = (all: { run?: number }[]) => all.map(({ run: _, ...row }) => row);
+    query<{ row: object }>(
+      `select to_jsonb(t) - 'run' as row from ${table} t where run = $1 order by ${key}`,
+      [run],
+    );
   return {
-    trending: without(await rows('store.trending', 'rank')),
-    stats: without(await rows('store.movie_stats', 'movie_id')),
+    trending: (await rows('store.trending', 'rank')).map(({ row }) => row),
+    stats: (await rows('store.movie_stats', 'movie_id')).map(({ row }) => row),
   };
 };
 
