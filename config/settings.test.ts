@@ -115,5 +115,8 @@ test('a run of before a setting was there has its default, and what is no settin
   delete stored.quality.thresholds;
   stored.quality.maximumAgeDays = 2;
   expect(readSettings('small', stored)).toEqual(now);
+  const thresholds = { ...now.quality.thresholds, list_churn: undefined, forgotten: { warn: 1, error: 1 } };
+  stored.quality.thresholds = JSON.parse(JSON.stringify(thresholds));
+  expect(readSettings('small', stored)).toEqual(now);
   expect(() => readSettings('small', { ...stored, challengers: [] })).toThrow();
 });

@@ -57,6 +57,8 @@ export const settingsSchema = z.strictObject({
     seed: z.int(),
     /** Least share of the catalogue that a challenger's lists must reach to be promoted, 0 to 1. */
     minimumCoverage: z.number().min(0).max(1),
+    /** Most churn of a challenger's lists against the champion's for it to be promoted, 0 to 1; 1 is never asked. */
+    maximumChurn: z.number().min(0).max(1),
   }),
   alarm: z.strictObject({
     /** Alert when the winner's holdout RMSE is above this, in stars. */
@@ -107,6 +109,8 @@ export const settingsSchema = z.strictObject({
     experimentNights: z.int().min(1).max(100_000),
     /** Nights whose metrics of each user are kept; those of kept versions stay. */
     userMetricsNights: z.int().min(1).max(1_000),
+    /** Days after which a grid search or A/B test that never came to its end is dropped; none goes on for a day. */
+    abandonedDays: z.int().min(2),
   }),
   publishing: z.strictObject({
     /** Model versions kept for a rollback, the published one included. */
@@ -158,21 +162,22 @@ export function overrideSettings(defaults: Settings, overrides: readonly string[
  * @throws where they are none
  */
 export function readSettings(profile: string, stored: unknown): Settings {
-  const defaults: Record<string, unknown> = isProfile(profile) ? profiles[profile] : profiles.production;
-  const filled = Object.entries(stored as Record<string, unknown>).map(([section, values]) =>
-    Array.isArray(values) || typeof values !== 'object'
-      ? [section, values]
-      : [section, overlay(defaults[section] as object, values as object)],
-  );
-  return settingsSchema.parse({ ...defaults, ...Object.fromEntries(filled) });
+  const defaults = isProfile(profile) ? profiles[profile] : profiles.production;
+  return settingsSchema.parse(overlay(defaults, stored));
 }
 
-/** What is stored over the defaults; what there is no setting for any more is left out. */
-function overlay(defaults: object, stored: object): object {
+/** What is stored over the defaults, at any depth; what there is no setting for any more is left out. */
+function overlay(defaults: unknown, stored: unknown): unknown {
+  if (!isSection(defaults) || !isSection(stored)) return stored;
+  const kept = Object.entries(stored).filter(([key]) => Object.hasOwn(defaults, key));
   return {
     ...defaults,
-    ...Object.fromEntries(Object.entries(stored).filter(([key]) => Object.hasOwn(defaults, key))),
+    ...Object.fromEntries(kept.map(([key, value]) => [key, overlay(defaults[key], value)])),
   };
+}
+
+function isSection(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A challenger must have the metric that decides. */

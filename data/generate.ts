@@ -1,15 +1,13 @@
-/**
- * Deterministic MovieLens-shaped ratings with a known low-rank truth: popularity and activity are long-tailed,
- * and the last thirty days are populated. One user at a time: memory grows with users and movies, not ratings.
- */
+/** Deterministic MovieLens-shaped ratings with a known low-rank truth, straight into the source. */
 
+import { setImmediate } from 'node:timers/promises';
+import { UsageError } from '../config/settings.ts';
 import type { Connection } from '../database/connect.ts';
 import { copyIn } from '../database/copy.ts';
-import { UsageError } from '../config/settings.ts';
-import { createRandom } from '../recommender/random.ts';
+import { createRatingDraw } from './draw-ratings.ts';
 import { type LoadOptions, type Loaded, replaceSource } from './load.ts';
-import { type RatingShape, activityOf, createTruth, popularityOf, shapeOf } from './rating-shape.ts';
 import { createTitles } from './titles.ts';
+import { writeRatings } from './write-ratings.ts';
 
 export interface GenerateOptions extends LoadOptions {
   ratings: number;
@@ -18,110 +16,49 @@ export interface GenerateOptions extends LoadOptions {
   end: Date;
 }
 
-const SECONDS_PER_DAY = 86_400;
-/** Users arrive over so many days before the end. */
-const DAYS = 7_000;
+export interface Generated extends Loaded {
+  /** RMSE of the ratings against their own truth: what noise leaves to the best of models. */
+  truthRmse: number;
+}
+
 const LARGEST = 32_000_000;
-/** Characters of a COPY chunk. */
-const CHUNK = 1 << 18;
 
 /**
- * Generates into the source.
+ * Generates into the source: one thread draws while PostgreSQL writes what was drawn before. More of either would
+ * not help on two processors, and only one connection can fill a table that its own transaction has emptied, which
+ * is what makes the load all or nothing, and free of WAL where `wal_level` allows.
  * @throws UsageError where the number of ratings is out of range
  */
-export async function generateRatings(source: Connection, options: GenerateOptions): Promise<Loaded> {
-  const { ratings, seed, end } = options;
+export async function generateRatings(source: Connection, options: GenerateOptions): Promise<Generated> {
+  const { ratings, seed, end, signal, onProgress } = options;
   if (!Number.isInteger(ratings) || ratings < 1_000 || ratings > LARGEST) {
     throw new UsageError(
       `--ratings ${ratings}: expected a whole number from 1,000 to ${LARGEST.toLocaleString('en')}`,
     );
   }
-  const shape = shapeOf(ratings);
   return replaceSource(
     source,
     `generate ratings=${ratings} seed=${seed} end=${end.toISOString()}`,
-    async ({ client }) => {
+    async (session) => {
+      const draw = createRatingDraw({ ratings, seed, end: Math.floor(end.getTime() / 1000) });
       const movies = await copyIn(
-        client,
+        session.client,
         { table: 'movielens.movies', columns: ['movie_id', 'title', 'genres'] },
-        createTitles(shape.movies, seed),
+        createTitles(draw.shape.movies, seed),
       );
-      const count = await copyIn(
-        client,
-        { table: 'movielens.ratings', columns: ['user_id', 'movie_id', 'rating', 'rating_timestamp'] },
-        ratingLines(options, shape),
-      );
-      return { ratings: count, movies };
+      const fills = async function* (): AsyncGenerator<number> {
+        let drawn = 0;
+        for (const rows of draw.fills) {
+          // A turn of the event loop for signals and timers, which a socket that takes everything never gives.
+          await setImmediate();
+          yield rows;
+          drawn += rows;
+          onProgress?.({ what: 'ratings', done: drawn, share: drawn / ratings });
+        }
+      };
+      const count = await writeRatings(session, draw.block, fills(), signal);
+      return { ratings: count, movies, truthRmse: draw.truthRmse() };
     },
     options,
   );
-}
-
-function* ratingLines(
-  { ratings, seed, end, onProgress }: GenerateOptions,
-  shape: RatingShape,
-): Generator<string> {
-  const random = createRandom(seed);
-  const uniform = (): number => random() / 2 ** 32;
-  const activity = activityOf(shape, ratings, random);
-  const cumulated = popularityOf(shape.movies, random);
-  for (let movie = 1; movie < shape.movies; movie++) cumulated[movie] += cumulated[movie - 1];
-  const truth = createTruth(shape.movies, random);
-  const endSeconds = Math.floor(end.getTime() / 1000);
-  const ratedBy = new Int32Array(shape.movies).fill(-1);
-  let chunk = '';
-  let sent = 0;
-  for (let user = 0; user < shape.users; user++) {
-    truth.nextUser();
-    // Most rate in one evening; one in five goes on to the end.
-    const arrival = endSeconds - Math.floor(uniform() * DAYS * SECONDS_PER_DAY);
-    const span = uniform() < 0.8 ? SECONDS_PER_DAY / 4 : endSeconds - arrival;
-    for (let drawn = 0; drawn < activity[user]; drawn++) {
-      const movie = drawMovie(cumulated, ratedBy, user, uniform);
-      ratedBy[movie] = user;
-      const rating = truth.rate(movie);
-      const seconds = Math.min(endSeconds, arrival + Math.floor(uniform() * span));
-      chunk += `${user + 1}\t${movie + 1}\t${rating}\t${timestamp(seconds)}\n`;
-      sent++;
-      if (chunk.length >= CHUNK) {
-        yield chunk;
-        chunk = '';
-        onProgress?.('ratings', sent);
-      }
-    }
-  }
-  yield chunk;
-  onProgress?.('ratings', sent);
-}
-
-function timestamp(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().slice(0, 19);
-}
-
-/** A movie by cumulated popularity that the user has not rated; the next free one after many misses. */
-function drawMovie(
-  cumulated: Float64Array,
-  ratedBy: Int32Array,
-  user: number,
-  uniform: () => number,
-): number {
-  const total = cumulated[cumulated.length - 1];
-  let movie = 0;
-  for (let tries = 0; tries < 50; tries++) {
-    movie = firstAbove(cumulated, uniform() * total);
-    if (ratedBy[movie] !== user) return movie;
-  }
-  while (ratedBy[movie] === user) movie = (movie + 1) % cumulated.length;
-  return movie;
-}
-
-function firstAbove(cumulated: Float64Array, value: number): number {
-  let low = 0;
-  let high = cumulated.length - 1;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (cumulated[middle] > value) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

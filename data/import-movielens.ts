@@ -1,42 +1,42 @@
-import { createReadStream, existsSync, statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { basename, join } from 'node:path';
 import { sql } from 'kysely';
 import { UsageError } from '../config/settings.ts';
 import type { Connection } from '../database/connect.ts';
 import { copyIn } from '../database/copy.ts';
 import type { Session } from '../database/session.ts';
+import { lineAt } from './lines.ts';
 import { type LoadOptions, type Loaded, replaceSource } from './load.ts';
+import { readRatings } from './rating-lines.ts';
+import { writeRatings } from './write-ratings.ts';
+import { type PublishedFile, type PublishedSet, openSet } from './movielens/open-set.ts';
 
-/** A published file and the temporary table that takes it as it is; PostgreSQL itself parses the CSV. */
-const RATINGS = {
-  file: 'ratings.csv',
-  header: 'userId,movieId,rating,timestamp',
-  table: 'incoming_ratings',
-  columns: ['user_id', 'movie_id', 'rating', 'seconds'],
-  // Up to the end of the year 9999.
-  types: `user_id integer not null, movie_id integer not null, rating real not null,
-    seconds bigint not null check (seconds between 0 and 253402300799)`,
-} as const;
+/** Fields of a published rating. */
+const RATING_FIELDS = 4;
 
-const MOVIES = {
-  file: 'movies.csv',
-  header: 'movieId,title,genres',
-  table: 'incoming_movies',
-  columns: ['movie_id', 'title', 'genres'],
-  types: 'movie_id integer not null, title text not null, genres text not null',
-} as const;
+/**
+ * Looks whether a set is one that can be loaded.
+ * @returns what the source is marked with: the set's name, and its files' sizes to tell one edition from another
+ * @throws UsageError that names the file and what was wrong
+ */
+export async function checkMovieLens(path: string): Promise<string> {
+  return describeSet(await openChecked(path));
+}
 
-/** What the source is marked with: the folder's name, and its files' sizes to tell one set from another. */
-export function describeFolder(path: string): string {
-  const sizes = [RATINGS, MOVIES].map(
-    ({ file }) => statSync(join(path, file), { throwIfNoEntry: false })?.size ?? 0,
-  );
-  return `import ${basename(path)} (${sizes.join(' + ')} bytes)`;
+async function openChecked(path: string): Promise<PublishedSet> {
+  const set = await openSet(path);
+  const { ratings, movies, layout } = set;
+  if (layout.headers !== null) {
+    await checkHeader(ratings, layout.headers.ratings);
+    await checkHeader(movies, layout.headers.movies);
+  }
+  return set;
+}
+
+function describeSet({ name, ratings, movies }: PublishedSet): string {
+  return `import ${name} (${ratings.bytes} + ${movies.bytes} bytes)`;
 }
 
 /**
- * Loads a MovieLens folder (`ratings.csv`, `movies.csv`; ml-latest, 20m, 25m, 32m) by path, streamed.
+ * Loads a published MovieLens set, a folder or a zip in any of its layouts, streamed.
  * @throws UsageError that names the file, and the line where one is malformed; nothing of the load stays
  */
 export async function importMovieLens(
@@ -44,75 +44,64 @@ export async function importMovieLens(
   path: string,
   options: LoadOptions = {},
 ): Promise<Loaded> {
-  await checkFolder(path);
-  return replaceSource(
-    source,
-    describeFolder(path),
-    async (session) => {
-      const movies = await copyFile(session, path, MOVIES, options.signal);
-      options.onProgress?.('movies', movies);
-      await sql`
-        insert into movielens.movies (movie_id, title, genres)
-        select movie_id, title, genres from incoming_movies`.execute(session.db);
-      const ratings = await copyFile(session, path, RATINGS, options.signal);
-      options.onProgress?.('ratings', ratings);
-      await sql`
-        insert into movielens.ratings (user_id, movie_id, rating, rating_timestamp)
-        select user_id, movie_id, rating, to_timestamp(seconds) at time zone 'UTC' from incoming_ratings`.execute(
-        session.db,
-      );
-      return { ratings, movies };
-    },
-    options,
-  );
+  const set = await openChecked(path);
+  const fill = async (session: Session): Promise<Loaded> => {
+    const movies = await loadMovies(session, set, options);
+    const ratings = await loadRatings(session, set, options);
+    return { ratings, movies };
+  };
+  return replaceSource(source, describeSet(set), fill, options);
 }
 
-/**
- * Looks whether a folder is one that can be loaded.
- * @throws UsageError that names the file and what was wrong
- */
-export async function checkFolder(path: string): Promise<void> {
-  for (const { file, header } of [RATINGS, MOVIES]) await checkFile(join(path, file), header);
-}
-
-async function checkFile(path: string, header: string): Promise<void> {
-  if (!existsSync(path) || !statSync(path).isFile()) {
-    throw new UsageError(
-      `${path}: no such file; expected a MovieLens folder with ratings.csv and movies.csv`,
-    );
+async function checkHeader(file: PublishedFile, header: string): Promise<void> {
+  for await (const chunk of file.read()) {
+    if (lineAt(chunk, 0).toString() === header) return;
+    break;
   }
-  const file = await open(path);
-  try {
-    for await (const line of file.readLines()) {
-      if (line.trim() === header) return;
-      break;
-    }
-  } finally {
-    await file.close();
-  }
-  throw new UsageError(`${path}, line 1: expected the header ${header}`);
+  throw new UsageError(`${file.path}, line 1: expected the header ${header}`);
 }
 
-async function copyFile(
+async function loadMovies(
   { client, db }: Session,
-  path: string,
-  { file, table, columns, types }: typeof RATINGS | typeof MOVIES,
-  signal: AbortSignal | undefined,
+  { layout, movies: file }: PublishedSet,
+  { signal, onProgress }: LoadOptions,
 ): Promise<number> {
-  await sql`create temporary table ${sql.table(table)} (${sql.raw(types)}) on commit drop`.execute(db);
-  const name = join(path, file);
-  try {
-    const rows = await copyIn(
-      client,
-      { table, columns, options: 'format csv, header true' },
-      createReadStream(name, { highWaterMark: 1 << 20 }),
-      { signal },
-    );
-    if (rows === 0) throw new UsageError(`${name}: expected rows under its header`);
-    return rows;
-  } catch (error) {
+  // Nulls are none of a published set's: a table that takes none says in which line.
+  await sql`
+    create temporary table incoming_movies (movie_id integer not null, title text not null, genres text not null)
+    on commit drop`.execute(db);
+  const columns = ['movie_id', 'title', 'genres'];
+  const rows = await copyIn(
+    client,
+    { table: 'incoming_movies', columns, options: layout.copyOptions },
+    layout.copyLines(file.path, file.read()),
+    { signal },
+  ).catch((error: unknown) => {
     const line = /^COPY \w+, line (\d+)/.exec((error as { where?: string }).where ?? '')?.[1];
     if (line === undefined || !(error instanceof Error)) throw error;
-    throw new UsageError(`${name}, line ${line}: ${error.message}`);
-  }
+    throw new UsageError(`${file.path}, line ${line}: ${error.message}`);
+  });
+  if (rows === 0) throw new UsageError(`${file.path}: expected movies, found none`);
+  await sql`
+    insert into movielens.movies (movie_id, title, genres)
+    select movie_id, title, genres from incoming_movies`.execute(db);
+  onProgress?.({ what: 'movies', done: rows, share: 1 });
+  return rows;
+}
+
+async function loadRatings(
+  session: Session,
+  { ratings: file }: PublishedSet,
+  { signal, onProgress }: LoadOptions,
+): Promise<number> {
+  const { block, fills, position } = readRatings(file.path, file.read(), RATING_FIELDS);
+  const shown = async function* (): AsyncGenerator<number> {
+    let read = 0;
+    for await (const rows of fills) {
+      yield rows;
+      read += rows;
+      onProgress?.({ what: 'ratings', done: read, share: position.bytes / file.bytes });
+    }
+  };
+  return writeRatings(session, block, shown(), signal);
 }

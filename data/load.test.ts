@@ -2,9 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { UsageError } from '../config/settings.ts';
 import { type TestDatabase, createTestDatabase } from '../test/support/database.ts';
-import { MOVIELENS, hasMovieLens, readRatings } from '../test/support/movielens.ts';
 import { emptySource, insertRatings } from '../test/support/source.ts';
 import { generateRatings } from './generate.ts';
 import { importMovieLens } from './import-movielens.ts';
@@ -34,43 +32,6 @@ async function fingerprint(): Promise<unknown> {
   return rows[0];
 }
 
-test('imports a folder as it is', async () => {
-  write('userId,movieId,rating,timestamp\n7,1,4.5,1514764800\n');
-  expect(await importMovieLens(database, folder)).toEqual({ ratings: 1, movies: 1 });
-  const { rows } = await database.pool.query('select * from movielens.ratings');
-  expect(rows).toEqual([
-    { user_id: 7, movie_id: 1, rating: 4.5, rating_timestamp: new Date('2018-01-01T00:00:00') },
-  ]);
-  expect((await database.pool.query('select title from movielens.movies')).rows).toEqual([
-    { title: 'Heat, The (1995)' },
-  ]);
-  expect(await sourceState(database)).toBe('ours');
-});
-
-test.each([
-  ['a word for a number', '7,1,4.5,1514764800\n8,1,good,1514764800\n', 'ratings.csv, line 3'],
-  ['a column too few', '7,1,4.5\n', 'ratings.csv, line 2'],
-  ['a column too many', '7,1,4.5,1,1\n', 'ratings.csv, line 2'],
-  ['nothing for a key', ',1,4.5,1514764800\n', 'ratings.csv, line 2'],
-  ['an instant that there is not', '7,1,4.5,84743496299999999\n', 'ratings.csv, line 2'],
-  ['no row at all', '', 'ratings.csv: expected rows under its header'],
-])('%s is refused with file and line, and nothing of the load stays', async (_name, lines, says) => {
-  write('userId,movieId,rating,timestamp\n1,1,3,1514764800\n');
-  await importMovieLens(database, folder);
-  const before = await fingerprint();
-  write(`userId,movieId,rating,timestamp\n${lines}`);
-  const failed = importMovieLens(database, folder);
-  await expect(failed).rejects.toThrow(UsageError);
-  await expect(failed).rejects.toThrow(says);
-  expect(await fingerprint()).toEqual(before);
-});
-
-test('a folder without the files, or with another header, is refused', async () => {
-  await expect(importMovieLens(database, folder)).rejects.toThrow('ratings.csv: no such file');
-  write('user,movie,stars\n');
-  await expect(importMovieLens(database, folder)).rejects.toThrow('ratings.csv, line 1: expected the header');
-});
-
 test('a source that was not loaded by us is left alone', async () => {
   await insertRatings(database, [[1, 1, 4, '2026-01-01']]);
   const before = await fingerprint();
@@ -82,42 +43,74 @@ test('a source that was not loaded by us is left alone', async () => {
   expect(await fingerprint()).toEqual(before);
 });
 
-test('the generator gives the same ratings for a seed, and the shape that was asked for', async () => {
+test('the generator gives the same rows for a seed, and says how near their truth is', async () => {
   const end = new Date('2026-01-31');
-  await generateRatings(database, { ratings: 20_000, seed: 7, end });
+  const generated = await generateRatings(database, { ratings: 20_000, seed: 7, end });
+  expect(generated).toMatchObject({ ratings: 20_000, movies: 596 });
+  expect(generated.truthRmse).toBeCloseTo(0.72, 1);
   const first = await fingerprint();
-  expect(first).toMatchObject({ ratings: 20_000 });
+  expect(first).toMatchObject({ ratings: 20_000, movies: 596 });
   await generateRatings(database, { ratings: 20_000, seed: 7, end });
   expect(await fingerprint()).toEqual(first);
   await generateRatings(database, { ratings: 20_000, seed: 8, end });
   expect(await fingerprint()).not.toEqual(first);
-
   const { rows } = await database.pool.query<Record<string, number>>(`
     select count(*) - count(distinct (user_id, movie_id)) as doubled,
            count(*) filter (where rating_timestamp > '2026-01-31') as late,
-           count(*) filter (where rating_timestamp > timestamp '2026-01-31' - interval '30 days') as recent,
            count(*) filter (where rating not between 0.5 and 5 or rating * 2 <> trunc(rating * 2)) as off,
-           (select max(n) from (select count(*) as n from movielens.ratings group by movie_id) m)
-             / (select percentile_cont(0.5) within group (order by n)
-                from (select count(*) as n from movielens.ratings group by movie_id) m) as tail
-    from movielens.ratings`);
-  expect(rows[0]).toMatchObject({ doubled: 0, late: 0, off: 0 });
-  expect(rows[0].recent).toBeGreaterThan(20);
-  expect(rows[0].tail).toBeGreaterThan(5);
+           count(*) filter (where not exists (select from movielens.movies m where m.movie_id = r.movie_id)) as orphans
+    from movielens.ratings r`);
+  expect(rows[0]).toEqual({ doubled: 0, late: 0, off: 0, orphans: 0 });
 });
 
-test.skipIf(!hasMovieLens)('imports ml-latest-small row by row', async () => {
-  expect(await importMovieLens(database, MOVIELENS)).toEqual({ ratings: 100_836, movies: 9_742 });
-  const { rows } = await database.pool.query<Record<string, number[]>>(`
-    select array_agg(user_id order by user_id, movie_id) as users,
-           array_agg(movie_id order by user_id, movie_id) as items,
-           array_agg(rating order by user_id, movie_id) as ratings,
-           array_agg(extract(epoch from rating_timestamp)::bigint order by user_id, movie_id) as seconds
-    from movielens.ratings`);
-  const { users, items, ratings, seconds } = readRatings();
-  const order = Array.from(users.keys()).sort((a, b) => users[a] - users[b] || items[a] - items[b]);
-  expect(rows[0].users).toEqual(order.map((row) => users[row]));
-  expect(rows[0].items).toEqual(order.map((row) => items[row]));
-  expect(rows[0].ratings).toEqual(order.map((row) => ratings[row]));
-  expect(rows[0].seconds.map(Number)).toEqual(order.map((row) => seconds[row]));
+test('rows that are loaded need no second writing', async () => {
+  await generateRatings(database, { ratings: 1_000, seed: 7, end: new Date('2026-01-31') });
+  await database.pool.query('create extension if not exists pg_visibility');
+  const { rows } = await database.pool.query(
+    `select bool_and(all_frozen) as frozen from pg_visibility_map('movielens.ratings')`,
+  );
+  expect(rows).toEqual([{ frozen: true }]);
+});
+
+test('a source that was made empty with other types is loaded all the same', async () => {
+  const other = await createTestDatabase({ migrate: false });
+  try {
+    await other.pool.query(`
+      create schema movielens;
+      create table movielens.ratings (
+        rating numeric(2, 1), user_id bigint, movie_id bigint, rating_timestamp timestamptz,
+        primary key (user_id, movie_id));
+      create table movielens.movies (movie_id bigint primary key, title text, genres text)`);
+    const options = { ratings: 1_000, seed: 7, end: new Date('2026-01-31') };
+    await generateRatings(other, options);
+    await generateRatings(database, options);
+    const content = `
+      select user_id::integer, movie_id::integer, rating::real, rating_timestamp at time zone 'UTC' as at
+      from movielens.ratings order by 1, 2`;
+    const plain = content.replace(` at time zone 'UTC'`, '');
+    expect((await other.pool.query(content)).rows).toEqual((await database.pool.query(plain)).rows);
+  } finally {
+    await other.drop();
+  }
+});
+
+test('a load that is stopped ends with the reason, and nothing of it stays', async () => {
+  const options = { seed: 1, end: new Date('2026-01-31') };
+  await generateRatings(database, { ...options, ratings: 1_000 });
+  const before = await fingerprint();
+  const stop = new AbortController();
+  const shares: number[] = [];
+  const stopped = generateRatings(database, {
+    ...options,
+    ratings: 500_000,
+    signal: stop.signal,
+    onProgress: ({ share }) => {
+      shares.push(share);
+      if (share > 0.5) stop.abort(new Error('enough'));
+    },
+  });
+  await expect(stopped).rejects.toThrow('enough');
+  expect(shares.at(-1)).toBeLessThan(1);
+  expect(await fingerprint()).toEqual(before);
+  expect(await sourceState(database)).toBe('ours');
 });

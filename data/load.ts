@@ -9,10 +9,19 @@ export interface Loaded {
   movies: number;
 }
 
+/** How far a load has come. */
+export interface LoadProgress {
+  what: 'ratings' | 'movies' | 'zip';
+  /** Rows that were sent; bytes of a zip that came. */
+  done: number;
+  /** … of all that there are, from 0 to 1; 0 where that is not known. */
+  share: number;
+}
+
 export interface LoadOptions {
+  /** Ends the load; the source is then as it was. */
   signal?: AbortSignal;
-  /** Told of rows that have been sent. */
-  onProgress?: (what: 'ratings' | 'movies', rows: number) => void;
+  onProgress?: (progress: LoadProgress) => void;
 }
 
 export type SourceState = 'empty' | 'ours' | 'foreign';
@@ -21,7 +30,7 @@ export type SourceState = 'empty' | 'ours' | 'foreign';
  * Whether the source may be loaded into: it is empty (or missing), was loaded by us before, or belongs to
  * somebody else.
  */
-export async function sourceState({ db }: Connection): Promise<SourceState> {
+export async function sourceState({ db }: { db: Db }): Promise<SourceState> {
   if (!(await exists(db, 'movielens.ratings')) && !(await exists(db, 'movielens.movies'))) return 'empty';
   if (await exists(db, 'movielens.loads')) {
     const mark = await db.selectFrom('movielens.loads').select('source').limit(1).executeTakeFirst();
@@ -44,33 +53,41 @@ async function exists(db: Db, table: string): Promise<boolean> {
 /**
  * Replaces the source's content by what `fill` writes, in one transaction: of a failed load nothing stays.
  * @param name what the loader's mark says was loaded
- * @throws UsageError where the source holds what the loader did not put there
+ * @throws UsageError where the source holds what the loader did not put there; what `signal` was aborted with
  */
-export async function replaceSource(
+export async function replaceSource<Result extends Loaded>(
   source: Connection,
   name: string,
-  fill: (session: Session) => Promise<Loaded>,
+  fill: (session: Session) => Promise<Result>,
   { signal }: LoadOptions,
-): Promise<Loaded> {
-  if ((await sourceState(source)) === 'foreign') {
-    throw new UsageError(
-      'the source holds ratings that Nightjar did not load (no mark in movielens.loads); it only loads into an empty source or over its own data',
-    );
-  }
-  return transaction(
-    source,
-    async (session) => {
-      const { db } = session;
-      await createSource(db);
-      await sql`truncate movielens.ratings, movielens.movies, movielens.loads`.execute(db);
-      const loaded = await fill(session);
-      await db
-        .insertInto('movielens.loads')
-        .values({ source: name, ...loaded })
-        .execute();
-      await sql`analyze movielens.ratings, movielens.movies`.execute(db);
-      return loaded;
-    },
-    { signal },
+): Promise<Result> {
+  await refuseForeign(source);
+  const load = async (session: Session): Promise<Result> => {
+    const { db } = session;
+    await createSource(db);
+    await sql`lock table movielens.ratings, movielens.movies, movielens.loads`.execute(db);
+    // Once more, now that nobody can put anything there.
+    await refuseForeign(session);
+    await sql`truncate movielens.ratings, movielens.movies, movielens.loads`.execute(db);
+    const loaded = await fill(session);
+    const { ratings, movies } = loaded;
+    await db.insertInto('movielens.loads').values({ source: name, ratings, movies }).execute();
+    await sql`analyze movielens.ratings, movielens.movies`.execute(db);
+    return loaded;
+  };
+  return transaction(source, load, { signal }).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    throw error;
+  });
+}
+
+/**
+ * Looks whether the source may be loaded into.
+ * @throws UsageError where it holds what the loader did not put there
+ */
+export async function refuseForeign(source: { db: Db }): Promise<void> {
+  if ((await sourceState(source)) !== 'foreign') return;
+  throw new UsageError(
+    'the source holds ratings that Nightjar did not load (no mark in movielens.loads); it only loads into an empty source or over its own data',
   );
 }

@@ -1,10 +1,14 @@
-/** What makes ratings MovieLens-shaped: long-tailed popularity and activity, and a known low-rank truth. */
+/** What makes ratings MovieLens-shaped: how many users and movies, and how popularity and activity are spread. */
 
-/** Latent dimensions of the truth. */
-const TRUTH_RANK = 8;
-/** Spread of what users and movies add to the mean, of the interaction, and of the noise, in stars. */
-const SPREAD = { user: 0.4, movie: 0.45, interaction: 0.45, noise: 0.75 };
-const MEAN = 3.55;
+import { normal } from './truth.ts';
+
+/** Ratings a user, and the growth of the catalogue, so that 25 million ratings have the shape of MovieLens 25M. */
+const RATINGS_A_USER = 25_000_000 / 162_541;
+const CATALOGUE = { movies: 1_682, ratings: 100_000, growth: 0.644458 };
+/** Everybody in the published sets has rated so many movies. */
+const LEAST_ACTIVITY = 20;
+/** Of the logarithm of what users rate beyond that: half of them have rated less than 75 movies. */
+const ACTIVITY_SPREAD = 1.35;
 
 export interface RatingShape {
   users: number;
@@ -13,17 +17,11 @@ export interface RatingShape {
 
 /** Users and movies for a number of ratings, along the published sets of 100 thousand, 1 and 25 million. */
 export function shapeOf(ratings: number): RatingShape {
-  const movies = Math.max(40, Math.round(Math.min(59_047, 1_682 * (ratings / 100_000) ** 0.645)));
+  const grown = CATALOGUE.movies * (ratings / CATALOGUE.ratings) ** CATALOGUE.growth;
+  const movies = Math.max(40, Math.round(grown));
   // Nobody rates more than half of the movies; few ratings need users enough to hold them.
-  const users = Math.max(20, Math.round(ratings / 154), Math.ceil(ratings / (movies / 4)));
+  const users = Math.max(20, Math.round(ratings / RATINGS_A_USER), Math.ceil(ratings / (movies / 4)));
   return { users, movies };
-}
-
-/** Sum of twelve uniform numbers less six: close to a standard normal, and the same bits everywhere. */
-function normal(random: () => number): number {
-  let sum = -6;
-  for (let draw = 0; draw < 12; draw++) sum += random() / 2 ** 32;
-  return sum;
 }
 
 /** Ratings of each user: log-normal-like, at least 20 where there are enough, in all exactly `ratings`. */
@@ -32,9 +30,9 @@ export function activityOf(
   ratings: number,
   random: () => number,
 ): Int32Array {
-  const least = Math.min(20, Math.floor(ratings / users));
+  const least = Math.min(LEAST_ACTIVITY, Math.floor(ratings / users));
   const most = Math.floor(movies / 2);
-  const weights = Float64Array.from({ length: users }, () => Math.exp(1.2 * normal(random)));
+  const weights = Float64Array.from({ length: users }, () => Math.exp(ACTIVITY_SPREAD * normal(random)));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const spare = ratings - least * users;
   const counts = Int32Array.from(weights, (weight) =>
@@ -49,40 +47,24 @@ export function activityOf(
   return counts;
 }
 
-/** Weight of each movie: a power of its place in a random order. */
-export function popularityOf(movies: number, random: () => number): Float64Array {
+/** Of popularity along the places of movies: `tail` is for sets up to a million ratings, and for 25 million. */
+const POPULARITY = { head: 0.5, tail: [1.2, 2.9], bend: 1 / 17, least: 10 };
+
+/**
+ * Weight of each movie by its place in a random order: a power of the place, and a steeper one beyond the bend. Steep
+ * enough in large sets that, as in MovieLens 25M, the movie in the middle has six ratings and one in six more than a
+ * hundred; in those up to a million, as in MovieLens 100K, few movies are hardly ever rated.
+ */
+export function popularityOf({ movies }: RatingShape, ratings: number, random: () => number): Float64Array {
   const places = Float64Array.from({ length: movies }, () => random());
   const order = Array.from(places.keys()).sort((a, b) => places[a] - places[b]);
+  const { head, bend, least } = POPULARITY;
+  const [small, large] = POPULARITY.tail;
+  const growth = Math.log(ratings / 1_000_000) / Math.log(25);
+  const tail = small + (large - small) * Math.min(1, Math.max(0, growth));
   const popularity = new Float64Array(movies);
-  order.forEach((movie, place) => (popularity[movie] = (place + 12) ** -1.05));
+  order.forEach((movie, place) => {
+    popularity[movie] = (place + least) ** -head * (1 + place / (movies * bend)) ** -tail;
+  });
   return popularity;
-}
-
-/** Whose taste is behind the ratings: one user after another. */
-export interface Truth {
-  nextUser(): void;
-  /** What the present user gives a movie: half stars from 0.5 to 5. */
-  rate(movie: number): number;
-}
-
-/** Users and movies as points of a low-rank space, with biases and noise. */
-export function createTruth(movies: number, random: () => number): Truth {
-  const coordinate = (): number => normal(random) / TRUTH_RANK ** 0.25;
-  const movieVectors = Float64Array.from({ length: movies * TRUTH_RANK }, coordinate);
-  const movieBias = Float64Array.from({ length: movies }, () => normal(random) * SPREAD.movie);
-  const vector = new Float64Array(TRUTH_RANK);
-  let bias = 0;
-  return {
-    nextUser: () => {
-      for (let i = 0; i < TRUTH_RANK; i++) vector[i] = coordinate();
-      bias = normal(random) * SPREAD.user;
-    },
-    rate: (movie) => {
-      let interaction = 0;
-      for (let i = 0; i < TRUTH_RANK; i++) interaction += vector[i] * movieVectors[movie * TRUTH_RANK + i];
-      const stars =
-        MEAN + bias + movieBias[movie] + SPREAD.interaction * interaction + SPREAD.noise * normal(random);
-      return Math.min(5, Math.max(0.5, Math.round(stars * 2) / 2));
-    },
-  };
 }

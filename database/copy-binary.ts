@@ -190,13 +190,15 @@ function writeInt4Field(chunk: Buffer, value: number, at: number): number {
   return chunk.writeInt32BE(value, chunk.writeInt32BE(4, at));
 }
 
-function encodeHeader(): Buffer {
+/** What every binary COPY begins with. */
+export function encodeHeader(): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header.write('PGCOPY\n\xff\r\n\0', 'latin1');
   return header;
 }
 
-function encodeTrailer(): Buffer {
+/** … and ends with. */
+export function encodeTrailer(): Buffer {
   const trailer = Buffer.alloc(2);
   trailer.writeInt16BE(-1);
   return trailer;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type TestDatabase, createTestDatabase } from '../test/support/database.ts';
 import { copyIn, copyOut } from './copy.ts';
+import { LAST_SECOND, encodeBlocks } from './copy-columns.ts';
 import { encodeFactorRows, encodeRows, readFactorRows, readFixedColumns } from './copy-binary.ts';
 import { transaction } from './session.ts';
 
@@ -11,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => database.drop());
 beforeEach(async () => {
   await database.pool.query(`
-    drop table if exists numbers, vectors;
+    drop table if exists numbers, vectors, instants;
     create table numbers (a integer, b real, c smallint, d float8);
     create table vectors (run integer, id integer, factors real[])`);
 });
@@ -39,6 +40,42 @@ test('rows go in and come out with every bit, NaN as null', async () => {
     readFixedColumns(copyOut(client, 'select a, b from numbers order by a'), out),
   );
   expect(out).toEqual({ columns, filled: a.length });
+});
+
+test('columns go in, block by block, instants to the second from long ago until far from now', async () => {
+  const [ids, values, seconds] = [new Int32Array(3), new Float32Array(3), new Float64Array(3)];
+  const rows: [number, number, number][] = [
+    [1, 0.5, 0],
+    [-7, 4.5, 1_514_764_800],
+    [2_147_483_647, 5, 946_684_800],
+    [3, 0.1, 946_684_799],
+    [4, -2, LAST_SECOND],
+  ];
+  function* fills(): Generator<number> {
+    for (const part of [rows.slice(0, 3), [], rows.slice(3)]) {
+      part.forEach((row, at) => ([ids[at], values[at], seconds[at]] = row));
+      yield part.length;
+    }
+  }
+  await database.pool.query('create table instants (a integer, b real, at timestamp)');
+  await transaction(database, async ({ client }) => {
+    const blocks = encodeBlocks(
+      [
+        { type: 'int4', values: ids },
+        { type: 'float4', values },
+        { type: 'timestamp', values: seconds },
+      ],
+      fills(),
+    );
+    const target = { table: 'instants', columns: ['a', 'b', 'at'], options: 'format binary' };
+    expect(await copyIn(client, target, blocks)).toBe(rows.length);
+  });
+  const { rows: found } = await database.pool.query<Record<string, string>>(
+    'select a, b, extract(epoch from at)::text as seconds from instants',
+  );
+  expect(found).toEqual(
+    rows.map(([a, b, at]) => ({ a, b: Math.fround(b) === b ? b : 0.1, seconds: `${at}.000000` })),
+  );
 });
 
 test('factors go in and come out with every bit', async () => {

@@ -37,6 +37,7 @@ function other(type: string, column: string): string {
   if (type === 'jsonb') return `coalesce(${ref}, '[]') || '[{"stage": "b", "rows": 7}]'::jsonb`;
   if (type === 'text[]') return `array_append(${ref}, 'x')`;
   if (type === 'real[]') return `array_append(${ref}, 1::real)`;
+  if (type === 'integer[]') return `array_append(${ref}, 1)`;
   if (type === 'text') return `coalesce(${ref}, '') || 'x'`;
   if (type.startsWith('timestamp')) return `coalesce(${ref}, 'epoch') + interval '1 second'`;
   return `coalesce(${ref}, 0) + 1000`;

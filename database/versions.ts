@@ -57,9 +57,22 @@ export async function createPartitionAs(
 
 /** Creates an empty detached partition to be filled by COPY; `attachPartition` shows it. */
 export async function createDetachedPartition(trx: Db, table: VersionedTable, run: number): Promise<void> {
+  const kind = sql.raw(UNLOGGED.includes(table) ? 'unlogged table' : 'table');
   await sql`
-    create table if not exists ${sql.table(partitionName(table, run))}
-    (like ${sql.table(table)} including defaults including constraints)`.execute(trx);
+    create ${kind} if not exists ${sql.table(partitionName(table, run))}
+    (like ${sql.table(table)} including defaults including constraints, ${boundOf(table, run)})`.execute(trx);
+}
+
+/**
+ * A batch of 25 million ratings would write 2.2 GB of WAL beside its 1.8 GB, and wait for the disk to have them. It is
+ * read from the source and can be again: a server that crashes empties it, and the stages that need it read it anew, see
+ * `restoreBatch` in `activities/ingestion`.
+ */
+const UNLOGGED: VersionedTable[] = ['bronze.ratings'];
+
+/** What attaching would otherwise look for in every row. */
+function boundOf(table: VersionedTable, run: number): RawBuilder<unknown> {
+  return sql`constraint partition_bound check (${sql.ref(versionColumn(table))} = ${sql.lit(run)})`;
 }
 
 /** Attaches a complete partition: its rows are checked and indexed, then visible through the parent. */
@@ -82,22 +95,24 @@ export async function attachPartition(trx: Db, table: VersionedTable, run: numbe
       sql<{ name: string }>`(
       select conname as name from pg_constraint
       where conrelid = ${partitionName(table, run)}::regclass and contype = 'c'
+      union all
+      select attname from pg_attribute
+      where attrelid = ${partitionName(table, run)}::regclass and attnum > 0 and attnotnull
     )`.as('own'),
     )
     .select('name')
     .execute();
   const has = new Set(own.map(({ name }) => name));
   // One pass over the rows for all of it, the partition's own bound included, so that attaching scans nothing.
-  const bound = versionColumn(table);
   const additions = parent
-    .filter(({ not_null, name }) => not_null || !has.has(name))
+    .filter(({ name }) => !has.has(name))
     .map(({ name, not_null, definition }) =>
       not_null
         ? sql`alter column ${sql.ref(name)} set not null`
         : sql`add constraint ${sql.ref(name)} ${sql.raw(definition ?? '')}`,
     );
-  additions.push(sql`add constraint partition_bound check (${sql.ref(bound)} = ${sql.lit(run)})`);
-  await sql`alter table ${partition} ${sql.join(additions)}`.execute(trx);
+  if (!has.has('partition_bound')) additions.push(sql`add ${boundOf(table, run)}`);
+  if (additions.length > 0) await sql`alter table ${partition} ${sql.join(additions)}`.execute(trx);
   await sql`alter table ${sql.table(table)} attach partition ${partition} for values in (${sql.lit(run)})`.execute(
     trx,
   );

@@ -15,7 +15,7 @@ export type {
   PopularConfiguration,
 } from './configuration.ts';
 export { evaluateModel } from './metrics.ts';
-export type { Evaluation, UserValues } from './metrics.ts';
+export type { Evaluation, SampledLists, UserValues } from './metrics.ts';
 export { exportedWidth } from './export-factors.ts';
 export { NotEnoughMemoryError } from './memory.ts';
 export { RatingColumns, RatingMatrix, buildRatingMatrix, ratingAt } from './ratings.ts';

@@ -31,6 +31,8 @@ export interface MeasureTask {
   grouped: GroupedHoldout;
   /** A list for each user with a relevant item, in the order of `grouped.users`. */
   lists: RankedLists;
+  /** Places of a list that are measured. */
+  k: number;
   /** Train ratings of each item of the model. */
   itemCounts: Uint32Array;
   trainMean: number;
@@ -46,7 +48,8 @@ export interface Measured {
   fallbackAbsolute: number;
 }
 
-export function measureUsers({ model, grouped, lists, itemCounts, trainMean }: MeasureTask): Measured {
+export function measureUsers(task: MeasureTask): Measured {
+  const { model, grouped, trainMean } = task;
   const { users, starts, items, ratings, relevant } = grouped;
   const missing = (): Float64Array => new Float64Array(users.length).fill(NaN);
   const values: UserValues = {
@@ -81,12 +84,12 @@ export function measureUsers({ model, grouped, lists, itemCounts, trainMean }: M
       values.absoluteError[at] += Math.abs(error);
     }
   }
-  measureLists({ model, grouped, lists, itemCounts, trainMean }, values, result);
+  measureLists(task, values, result);
   return result;
 }
 
 function measureLists(
-  { model, grouped, lists, itemCounts }: MeasureTask,
+  { model, grouped, lists, k, itemCounts }: MeasureTask,
   values: UserValues,
   result: Measured,
 ): void {
@@ -100,13 +103,13 @@ function measureLists(
     for (let pair = starts[at]; pair < starts[at + 1]; pair++) {
       if (items[pair] >= 0 && isRelevant(ratings[pair])) relevantFor[items[pair]] = at;
     }
-    const k = lists.capacity;
+    const places = Math.min(k, lists.counts[list]);
     let hits = 0;
     let gain = 0;
     let precisions = 0;
     let popularity = 0;
-    for (let place = 0; place < lists.counts[list]; place++) {
-      const item = itemOf(lists.items[list * k + place]);
+    for (let place = 0; place < places; place++) {
+      const item = itemOf(lists.items[list * lists.capacity + place]);
       popularity += itemCounts[item];
       isListed[item] = 1;
       if (relevantFor[item] !== at) continue;
@@ -121,7 +124,7 @@ function measureLists(
     values.recall[at] = hits / relevant[at];
     values.ndcg[at] = gain / idealGain;
     values.averagePrecision[at] = precisions / ideal;
-    values.popularity[at] = lists.counts[list] === 0 ? 0 : popularity / lists.counts[list];
+    values.popularity[at] = places === 0 ? 0 : popularity / places;
     list++;
   }
   result.listed = isListed.reduce((sum, one) => sum + one, 0);

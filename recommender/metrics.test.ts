@@ -47,6 +47,25 @@ test('agrees with what is computed by hand', async () => {
   expect(found.coverage).toBe(1);
 });
 
+test('lists of some users are given back as they are, and measure nothing else', async () => {
+  const { train, model, holdout } = await byHand();
+  const options = { k: 2, minimumRatings: 0, threads: 2 };
+  const { lists, ...found } = await evaluateModel(model, train, holdout, {
+    ...options,
+    sample: { places: 3, users: 2 },
+  });
+  const { lists: none, ...same } = await evaluateModel(model, train, holdout, options);
+  expect(none).toBeNull();
+  expect(found).toEqual(same);
+  // Every other one of users 1, 2 and 3: what user 1 has not rated, best first; all of the four but 4 and 1.
+  expect(lists).toEqual({
+    ids: Int32Array.of(1, 3),
+    counts: Uint32Array.of(2, 2),
+    capacity: 3,
+    items: Int32Array.of(3, 4, 0, 2, 3, 0),
+  });
+});
+
 test('popular predicts no ratings: its RMSE does not apply', async () => {
   const { train, holdout } = await byHand();
   const popular = await trainModel(train, { family: 'popular' }, { threads: 1 });

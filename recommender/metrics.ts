@@ -2,12 +2,16 @@ import { predictsRatings } from './configuration.ts';
 import { type GroupTask, type GroupedHoldout } from './holdout.ts';
 import type { MeasureTask, Measured, UserValues } from './measure-users.ts';
 import type { Model } from './model.ts';
+import type { RankedLists } from './ranked-lists.ts';
 import type { RatingMatrix, RatingTriples } from './ratings.ts';
 import { runThreads } from './threads/pool.ts';
 import { transferables } from './threads/transferables.ts';
 import { recommendTopN } from './topn.ts';
 
 export type { UserValues } from './measure-users.ts';
+
+/** Lists of some users, for what is to be held against them later. */
+export type SampledLists = Pick<RankedLists, 'ids' | 'counts' | 'capacity' | 'items'>;
 
 export interface Evaluation {
   /** Over pairs with a prediction; null for families that predict no ratings. */
@@ -31,11 +35,15 @@ export interface Evaluation {
   predictions: number;
   dropped: number;
   byUser: UserValues;
+  /** Lists that `sample` asks for; none without it. */
+  lists: SampledLists | null;
 }
 
 export interface EvaluateOptions {
-  /** Length of the lists. */
+  /** Places of a list that are measured. */
   k: number;
+  /** Lists to be given back: how long, and of how many users at most. Twins on one split give those of the same users. */
+  sample?: { places: number; users: number };
   minimumRatings: number;
   threads: number;
   signal?: AbortSignal;
@@ -49,13 +57,13 @@ export async function evaluateModel(
   model: Model,
   train: RatingMatrix,
   holdout: RatingTriples,
-  { k, minimumRatings, threads, signal }: EvaluateOptions,
+  { k, sample, minimumRatings, threads, signal }: EvaluateOptions,
 ): Promise<Evaluation> {
   const { userIds, itemIds } = model;
   const group: GroupTask = { holdout: plainColumns(holdout), userIds, itemIds };
   const [grouped] = await runThreads<GroupedHoldout>('group', group, { threads: 1, signal });
   const lists = await recommendTopN(model, {
-    n: k,
+    n: Math.max(k, sample?.places ?? 0),
     ratings: train,
     excludeRated: true,
     minimumRatings,
@@ -65,13 +73,15 @@ export async function evaluateModel(
   });
   const { starts } = train.byItem;
   const itemCounts = Uint32Array.from(itemIds, (_, item) => starts[item + 1] - starts[item]);
-  const measure: MeasureTask = { model, grouped, lists, itemCounts, trainMean: train.mean };
+  // Taken before the lists' memory moves to the thread that measures them.
+  const sampled = sample === undefined ? null : sampleLists(lists, sample);
+  const measure: MeasureTask = { model, grouped, lists, k, itemCounts, trainMean: train.mean };
   const [measured] = await runThreads<Measured>('measure', measure, {
     threads: 1,
     signal,
     transfer: transferables({ grouped, lists, itemCounts }),
   });
-  const evaluation = summarise(measured, model, holdout.users.length);
+  const evaluation = { ...summarise(measured, model, holdout.users.length), lists: sampled };
   for (const [name, value] of Object.entries(evaluation)) {
     if (typeof value === 'number' && Number.isNaN(value)) {
       throw new Error(`metric ${name} of ${model.configuration.family} is not a number`);
@@ -80,12 +90,33 @@ export async function evaluateModel(
   return evaluation;
 }
 
+/** The lists of users at equal distances, by their place and not by their ids, which may have a pattern of their own. */
+function sampleLists(
+  lists: RankedLists,
+  { places, users }: NonNullable<EvaluateOptions['sample']>,
+): SampledLists {
+  const { ids, counts, capacity, items } = lists;
+  const every = Math.max(1, Math.ceil(ids.length / users));
+  const chosen = Uint32Array.from({ length: Math.ceil(ids.length / every) }, (_, at) => at * every);
+  const sampled: SampledLists = {
+    ids: Int32Array.from(chosen, (list) => ids[list]),
+    counts: Uint32Array.from(chosen, (list) => Math.min(places, counts[list])),
+    capacity: places,
+    items: new Int32Array(chosen.length * places),
+  };
+  chosen.forEach((list, at) => {
+    const from = list * capacity;
+    sampled.items.set(items.subarray(from, from + sampled.counts[at]), at * places);
+  });
+  return sampled;
+}
+
 /** Only what a thread is to see of columns that belong to something larger. */
 function plainColumns({ users, items, ratings }: RatingTriples): RatingTriples {
   return { users, items, ratings };
 }
 
-function summarise(measured: Measured, model: Model, pairs: number): Evaluation {
+function summarise(measured: Measured, model: Model, pairs: number): Omit<Evaluation, 'lists'> {
   const { byUser, dropped, fallbackSquared, fallbackAbsolute } = measured;
   const squared = sum(byUser.squaredError);
   const absolute = sum(byUser.absoluteError);

@@ -1,8 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import getPort from 'get-port';
 import { inject, expect, test } from 'vitest';
 import { createTestDatabase } from '../test/support/database.ts';
+import { SETS, writeFolder } from '../test/support/published-sets.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const unreachable = {
@@ -68,6 +72,12 @@ test.each([
   ['recommend --user me', '--user', 'expected a whole number'],
   ['similar --movie 1.5', '--movie', 'expected a whole number'],
   ['data generate --ratings 3', '--ratings', 'expected a whole number from 1000'],
+  ['data import', '--data PATH or --movielens NAME', 'expected'],
+  ['data import --data x --movielens ml-1m', '--movielens', 'cannot be used with'],
+  ['data import --movielens ml-2m', '--movielens', 'expected ml-100k, ml-1m, ml-10m, ml-20m'],
+  ['data download ml-2m', 'ml-2m', 'expected ml-100k, ml-1m, ml-10m, ml-20m'],
+  ['nightly --movielens ml-2m', '--movielens', 'expected ml-100k, ml-1m, ml-10m, ml-20m'],
+  ['nightly --data /no/such/folder', '/no/such/folder', 'no such folder or file'],
   ['reset', '--yes', 'no terminal'],
 ])('%s: one line that names what was wrong, exit code 2', (line, names, says) => {
   const { status, stdout, stderr } = command(line);
@@ -117,6 +127,43 @@ test('a server that does not answer is one line without the password, exit code 
   expect(stderr).toContain('127.0.0.1:1');
   expect(stderr).not.toContain('secret');
   expect(status).toBe(1);
+});
+
+test('a site that does not answer is one line that names it, exit code 1; one that is none is bad input', async () => {
+  const cache = mkdtempSync(join(tmpdir(), 'nightjar-cache-'));
+  const site = `http://127.0.0.1:${await getPort()}/sets`;
+  for (const line of ['data download ml-1m', 'data import --movielens ml-1m', 'nightly --movielens ml-1m']) {
+    const env = { ...unreachable, NIGHTJAR_CACHE: cache, NIGHTJAR_MOVIELENS_URL: site };
+    const { status, stderr, stdout } = command(line, env);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+    expect(stderr).toContain(`ml-1m was not downloaded from ${site}/ml-1m.zip: connect ECONNREFUSED`);
+    expect(stdout).toBe('');
+    expect(status, line).toBe(1);
+  }
+  const wrong = command('data download ml-1m', { NIGHTJAR_CACHE: cache, NIGHTJAR_MOVIELENS_URL: 'sets' });
+  expect(wrong.stderr).toBe('data: NIGHTJAR_MOVIELENS_URL: expected an http or https URL\n');
+  expect(wrong.status).toBe(2);
+  rmSync(cache, { recursive: true });
+});
+
+test('a source that is not ours is one line, exit code 2, whatever is to be loaded', async () => {
+  const database = await createTestDatabase();
+  try {
+    await database.pool.query('insert into movielens.ratings (user_id) values (1)');
+    const set = writeFolder(mkdtempSync(join(tmpdir(), 'nightjar-set-')), SETS.csv);
+    const env = { SOURCE_DATABASE_URL: database.url };
+    for (const line of ['data generate --ratings 1000', `data import --data ${set}`]) {
+      const { status, stderr } = command(line, env);
+      expect(stderr.trim().split('\n')).toHaveLength(1);
+      expect(stderr).toContain('the source holds ratings that Nightjar did not load');
+      expect(status, line).toBe(2);
+    }
+    const { rows } = await database.pool.query('select user_id from movielens.ratings');
+    expect(rows).toEqual([{ user_id: 1 }]);
+    rmSync(set, { recursive: true });
+  } finally {
+    await database.drop();
+  }
 });
 
 test('every npm script has help with examples', () => {

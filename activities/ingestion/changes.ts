@@ -79,9 +79,13 @@ export async function countChanged({ db }: Session, { run }: Run): Promise<numbe
 }
 
 /** Reads all rows of the changed users into the batch, and those without a user, which have no fingerprint. */
-export async function readChangedUsers(session: Session, reader: SourceReader, context: Run): Promise<void> {
+export async function readChangedUsers(
+  session: Session,
+  reader: SourceReader,
+  context: Run,
+): Promise<number> {
   const ofUsers = await isAmong(session, sql.table(partitionName('bronze.changed_users', context.run)));
-  await reader.append(
+  return reader.append(
     session,
     partitionName('bronze.ratings', context.run),
     RATING_COLUMNS,

@@ -9,9 +9,13 @@ const MODULUS = '9223372036854775783';
  * Hash of a row of ratings, nulls included, by functions of PostgreSQL's own hash indexes, which 15 to 18 have. In the
  * types of bronze, so that a row has one hash in the source and in what was read of it.
  */
-const rowHash = sql`coalesce(hashint8extended(movie_id::bigint,
+export const rowHash = sql`coalesce(hashint8extended(movie_id::bigint,
   coalesce(hashfloat8extended(rating::double precision,
     coalesce(hashfloat8extended(date_part('epoch', rating_timestamp), 0), 1)), 2)), 3)`;
+
+/** A sum of hashes as it is kept. */
+const checksum = (hashes: RawBuilder<unknown>): RawBuilder<unknown> =>
+  sql`mod(${hashes}, ${sql.raw(MODULUS)})::bigint as checksum`;
 
 /**
  * One row a user of `ratings` (`table where condition`): how many rows it has, and the sum of their hashes, which any
@@ -19,9 +23,27 @@ const rowHash = sql`coalesce(hashint8extended(movie_id::bigint,
  */
 export function fingerprints(ratings: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
-    select user_id::bigint as user_id, count(*) as ratings,
-           mod(sum(${rowHash}), ${sql.raw(MODULUS)})::bigint as checksum
+    select user_id::bigint as user_id, count(*) as ratings, ${checksum(sql`sum(${rowHash})`)}
     from ${ratings} and user_id is not null group by user_id`;
+}
+
+/**
+ * The same of rows that lie in several tables.
+ * @param sums what is known of some by user: number of rows, and sum of their hashes
+ * @param rest the others, each `table where condition`
+ */
+export function joinFingerprints(
+  sums: RawBuilder<unknown>,
+  ...rest: RawBuilder<unknown>[]
+): RawBuilder<unknown> {
+  const others = rest.map(
+    (table) => sql`
+      select user_id::bigint as user_id, count(*) as ratings, sum(${rowHash}) as hashes
+      from ${table} and user_id is not null group by user_id`,
+  );
+  return sql`
+    select user_id, sum(ratings)::bigint as ratings, ${checksum(sql`sum(hashes)`)}
+    from (${sql.join([sums, ...others], sql` union all `)}) f group by user_id`;
 }
 
 /** Users whose fingerprints differ between two tables of fingerprints, or that only one of them has. */

@@ -183,3 +183,26 @@ test('a rating that lay after the as-of is there once the as-of has passed it', 
   const followed = await compare({ follows: true });
   expect(followed.changed).toBe(1);
 });
+
+test('a batch that a crash of PostgreSQL has emptied is read again', async () => {
+  const stages = createStages(database);
+  for (const overrides of [[], ['ingestion.rebuild=true']]) {
+    const [asOf] = nextAsOf();
+    const run = await insertRun(database, { asOf, overrides: [...SMALL, ...LENIENT, ...overrides] });
+    await database.pool.query(`update movielens.ratings set rating = 6 - rating where user_id = 15`);
+    const first = await stages.ingestBronze({ run });
+    expect(first.rows).toBeGreaterThan(0);
+    await database.pool.query('truncate bronze.ratings');
+    await stages.runGate({ run, scope: 'bronze' });
+    await database.pool.query('truncate bronze.ratings');
+    await stages.buildSilver({ run });
+    const { rows } = await database.pool.query(
+      'select count(*) as rows from bronze.ratings where _batch_id = $1',
+      [run],
+    );
+    expect(rows).toEqual([{ rows: first.rows }]);
+    await stages.runGate({ run, scope: 'silver' });
+    await closeRun(database, run);
+  }
+  await compare({ follows: true, changed: 0 });
+});

@@ -1,3 +1,4 @@
+import { restoreBatch } from './restore-batch.ts';
 import { withHeartbeat } from '../support/with-heartbeat.ts';
 import type { ActivityDependencies, RunReference } from '../support/run.ts';
 import { type BronzeResult, ingestBronze } from './ingest-bronze.ts';
@@ -16,6 +17,9 @@ export function createIngestionActivities(dependencies: ActivityDependencies) {
       withHeartbeat((heartbeat) => ingestBronze(dependencies, input, heartbeat)),
     /** Cleans and enriches the batch into the run's snapshot, and sets aside what it refuses. */
     buildSilver: (input: RunReference): Promise<SilverResult> =>
-      withHeartbeat((heartbeat) => buildSilver(dependencies, input, heartbeat)),
+      withHeartbeat(async (heartbeat) => {
+        await restoreBatch(dependencies, input, heartbeat);
+        return buildSilver(dependencies, input, heartbeat);
+      }),
   };
 }

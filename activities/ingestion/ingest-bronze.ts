@@ -2,12 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import type { Session } from '../../database/session.ts';
 import type { HeldSnapshot } from '../../database/snapshots.ts';
-import {
-  attachPartition,
-  createDetachedPartition,
-  createPartitionAs,
-  partitionName,
-} from '../../database/versions.ts';
+import { attachPartition, createDetachedPartition, partitionName } from '../../database/versions.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageAttempt, type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
@@ -22,6 +17,7 @@ import {
 import { planChunks } from './chunks.ts';
 import { fingerprints } from './fingerprints.ts';
 import { snapshotToFollow } from './follow.ts';
+import { forgetBatch, isLost } from './lost-batch.ts';
 import { type SourceReader, withSource } from './source-reader.ts';
 
 export interface BronzeResult extends StageResult {
@@ -46,6 +42,7 @@ export function ingestBronze(
   return runStage(connection, { run, stage: 'bronze', signal }, async (attempt) => {
     const context = await loadRun(connection.db, run);
     await attempt.write(async ({ db }) => {
+      if (await isLost(db, run)) await forgetBatch(db, run);
       for (const table of ['bronze.ratings', 'bronze.movies', 'bronze.changed_users'] as const)
         await createDetachedPartition(db, table, run);
     });
@@ -67,8 +64,7 @@ export function ingestBronze(
         attempt.write((session) => mend(session, reader, context), reader.view),
       );
     }
-    report({ step: 'fingerprints' });
-    return finishWhole(attempt);
+    return finishWhole(attempt, resumed);
   });
 }
 
@@ -101,13 +97,14 @@ async function readChanges(
         await sql`delete from ${sql.table(partitionName(table, run))}`.execute(session.db);
       return null;
     }
-    await readChangedUsers(session, reader, context);
+    const rows = await readChangedUsers(session, reader, context);
     await keepFingerprints(session, context, follows);
     await session.db
       .insertInto('pipeline.chunks')
       .values([
         { run, stage, chunk: MOVIES, rows: movies },
         { run, stage, chunk, rows: changed },
+        { run, stage, chunk: `rows of ${chunk}`, rows },
       ])
       .execute();
     return changed;
@@ -118,7 +115,8 @@ function finishChanges(attempt: StageAttempt, follows: HeldSnapshot, changed: nu
   return attempt.finish(async ({ db }) => {
     await attachBatch(db, attempt.run);
     await attachPartition(db, 'bronze.fingerprints', attempt.run);
-    const counted = await keepBatch(db, attempt, { follows: follows.run, changed_users: changed });
+    const batch = { follows: follows.run, changed_users: changed };
+    const counted = await keepBatch(db, attempt, batch, false);
     return { ...counted, note: `${changed.toLocaleString('en')} users changed since run ${follows.run}` };
   });
 }
@@ -175,18 +173,10 @@ async function mend(session: Session, reader: SourceReader, context: Run): Promi
   await sql`delete from ${changed}`.execute(session.db);
 }
 
-function finishWhole(attempt: StageAttempt): Promise<BronzeResult> {
-  const { run } = attempt;
+function finishWhole(attempt: StageAttempt, mended: boolean): Promise<BronzeResult> {
   return attempt.finish(async ({ db }) => {
-    await attachBatch(db, run);
-    const own = sql`bronze.ratings where _batch_id = ${sql.lit(run)}`;
-    await createPartitionAs(
-      db,
-      'bronze.fingerprints',
-      run,
-      sql`select ${sql.lit(run)} as _batch_id, f.* from (${fingerprints(own)}) f`,
-    );
-    const counted = await keepBatch(db, attempt, { follows: null, changed_users: null });
+    await attachBatch(db, attempt.run);
+    const counted = await keepBatch(db, attempt, { follows: null, changed_users: null }, !mended);
     return { ...counted, note: 'the whole source' };
   });
 }
@@ -196,17 +186,27 @@ async function attachBatch(db: Db, run: number): Promise<void> {
     await attachPartition(db, table, run);
 }
 
+async function countBatch(db: Db, run: number): Promise<number> {
+  const { rows } = await db
+    .selectFrom('bronze.ratings')
+    .where('_batch_id', '=', sql.lit(run))
+    .select(({ fn }) => fn.countAll<number>().as('rows'))
+    .executeTakeFirstOrThrow();
+  return rows;
+}
+
+/** @param byChunks whether the batch is what its chunks have read, no more and no less */
 async function keepBatch(
   db: Db,
   attempt: StageAttempt,
   batch: { follows: number | null; changed_users: number | null },
+  byChunks: boolean,
 ): Promise<{ rows: number; movies: number }> {
-  const { rows } = await db
-    .selectFrom('bronze.ratings')
-    .where('_batch_id', '=', sql.lit(attempt.run))
-    .select(({ fn }) => fn.countAll<number>().as('rows'))
-    .executeTakeFirstOrThrow();
-  const movies = (await attempt.finishedChunks(db)).get(MOVIES) ?? 0;
+  const chunks = await attempt.finishedChunks(db);
+  const movies = chunks.get(MOVIES) ?? 0;
+  const rows = byChunks
+    ? [...chunks.values()].reduce((sum, count) => sum + count, 0) - movies
+    : await countBatch(db, attempt.run);
   await db
     .insertInto('bronze.batches')
     .values({ _batch_id: attempt.run, ratings: rows, movies, ...batch })

@@ -3,6 +3,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { createPartitionAs } from '../../database/versions.ts';
+import { joinFingerprints, rowHash } from './fingerprints.ts';
 
 /** A rating of at least this is positive, one of at most that negative. */
 const POSITIVE = 4.0;
@@ -19,13 +20,36 @@ const sums = sql`
 
 /** Totals of every user and rated movie of an image. Of users who are the same since `follows` they are carried over. */
 export async function keepTotals(db: Db, run: number, image: number, follows: number | null): Promise<void> {
+  if (follows === null) await keepUserTotals(db, run, image);
+  else await createPartitionAs(db, 'gold.user_totals', run, totalsAfter(run, image, follows));
+  await createPartitionAs(db, 'gold.movie_totals', run, totals(run, image, 'movie_id', sql`true`));
+}
+
+/** Totals and fingerprints of all users, in one pass over their ratings, and one over what was not accepted. */
+async function keepUserTotals(db: Db, run: number, image: number): Promise<void> {
+  await sql`
+    create temporary table by_user on commit drop as
+    select user_id, ${sums}, sum(${rowHash}) as hashes
+    from silver.ratings where image = ${sql.lit(image)} group by user_id`.execute(db);
   await createPartitionAs(
     db,
     'gold.user_totals',
     run,
-    follows === null ? totals(run, image, 'user_id', sql`true`) : totalsAfter(run, image, follows),
+    sql`
+      select ${sql.lit(run)} as run, user_id, ratings, half_stars, half_stars_squared, positive, negative, first_at, last_at
+      from by_user`,
   );
-  await createPartitionAs(db, 'gold.movie_totals', run, totals(run, image, 'movie_id', sql`true`));
+  await createPartitionAs(
+    db,
+    'bronze.fingerprints',
+    run,
+    sql`
+      select ${sql.lit(run)} as _batch_id, f.* from (${joinFingerprints(
+        sql`select user_id::bigint as user_id, ratings::bigint as ratings, hashes from by_user`,
+        sql`silver.rejected_ratings where _batch_id = ${sql.lit(run)}`,
+        sql`silver.superseded_ratings where _batch_id = ${sql.lit(run)}`,
+      )}) f`,
+  );
 }
 
 function totals(

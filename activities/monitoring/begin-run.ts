@@ -8,7 +8,7 @@ import { assertMeant } from '../support/database.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { settingsOf } from '../support/settings.ts';
 import { dropLeftovers } from '../publishing/leftovers.ts';
-import { servingChampion } from '../selection/champion.ts';
+import { championAtStart } from '../selection/champion.ts';
 import { waitingAlerts } from './alerts.ts';
 import { loadOutcome } from './close-run.ts';
 import { closeLostRun } from './lost-runs.ts';
@@ -79,7 +79,7 @@ export async function beginRun(
       run,
       known: null,
       challengers: settings.challengers,
-      champion: await championBeside(db, settings),
+      champion: await championBeside(db, run, settings),
     };
   });
   if (begun.known === null) await dropLeftovers(connection, begun.run);
@@ -181,8 +181,8 @@ async function insertRun(
   return inserted?.run ?? null;
 }
 
-async function championBeside(db: Db, settings: Settings): Promise<ModelConfiguration[]> {
-  const champion = await servingChampion(db);
+async function championBeside(db: Db, run: number, settings: Settings): Promise<ModelConfiguration[]> {
+  const champion = await championAtStart(db, run);
   if (champion === null) return [];
   const configuration = champion.parameters;
   const same = (other: ModelConfiguration): boolean => isDeepStrictEqual(other, configuration);

@@ -3,7 +3,7 @@ import type { Connection, Db } from '../../database/connect.ts';
 import { transaction } from '../../database/session.ts';
 import type { AlertKind, RunStatus } from '../../database/types/index.ts';
 import type { RunFailure, RunOutcome } from './outcome.ts';
-import { settingsSchema } from '../../config/settings.ts';
+import { readSettings } from '../../config/settings.ts';
 import { servingChampion } from '../selection/champion.ts';
 import { raiseAlert } from './alerts.ts';
 
@@ -81,7 +81,7 @@ async function writeRunLog(
     .executeTakeFirst();
 
   const rmseChange = change(model?.rmse, previous?.rmse);
-  const { alarm } = settingsSchema.parse(ledger.settings);
+  const { alarm } = readSettings(ledger.profile, ledger.settings);
   if (isDecided(ending.status) && rmseChange !== null && rmseChange > alarm.regressionMargin) {
     const message = `${model?.configuration ?? ''} has a holdout RMSE of ${metric(model?.rmse)}, worse by ${rmseChange.toFixed(4)} than ${metric(previous?.rmse)} of run ${previous?.run ?? ''}; the margin is ${alarm.regressionMargin}`;
     await raiseAlert(db, { run, kind: 'rmse_regression', message });

@@ -4,9 +4,10 @@ import { partitionName } from '../../database/versions.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
-import { servingChampion } from '../selection/champion.ts';
+import { championChanged, servingChampion } from '../selection/champion.ts';
 import { recordDecision } from '../selection/record-decision.ts';
 import { type SelectionResult, readSelection } from '../selection/result.ts';
+import { awaitOlderPlans } from './older-plans.ts';
 import { lockPointer, markServed, missingTables, replaceChampion } from './pointer.ts';
 import { MODEL_TABLES, STORE_TABLES } from './store-tables.ts';
 
@@ -19,7 +20,7 @@ export interface PublishResult extends StageResult {
 /**
  * Shows a run's version: the pointer, the champion, the statuses of the versions and the decision's row move in
  * one transaction, one publisher at a time.
- * @throws PublishRefused where something newer is published or a table of the version is missing
+ * @throws PublishRefused where something newer is published or a table of the version is missing; ChampionChanged
  */
 export function publishVersion(
   { connection }: ActivityDependencies,
@@ -29,8 +30,9 @@ export function publishVersion(
   return runStage(connection, { run, stage: 'publish', signal }, async (attempt) => {
     const context = await loadRun(connection.db, run);
     const selection = await readSelection(connection.db, run);
+    await assertComplete(connection.db, run);
+    await awaitOlderPlans(connection, signal);
     return attempt.finish(async ({ db }) => {
-      await assertComplete(db, run);
       const counted = await countRows(db, run);
       await lockPointer(db);
       const previous = await db
@@ -103,12 +105,7 @@ async function moveChampion(db: Db, run: number, selection: SelectionResult): Pr
   const { configuration, from } = selection;
   const champion = (await servingChampion(db))?.configuration ?? null;
   // A rollback may have changed it since: a refresh would show one configuration and have another as champion.
-  if (champion !== from) {
-    throw terminalFailure(
-      'PublishRefused',
-      `run ${run}, publish: the champion is ${champion ?? 'none'}, but the decision was made against ${from ?? 'none'}; start a new run`,
-    );
-  }
+  if (champion !== from) throw championChanged(run, 'publish', from, champion);
   if (selection.decision === 'first' || selection.decision === 'promotion') {
     await replaceChampion(db, run, configuration, selection.parameters);
   }

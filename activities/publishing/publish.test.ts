@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from '../../database/connect.ts';
 import { recommendationsFor, recommendationsFromFactors } from '../../database/readers.ts';
@@ -21,6 +22,9 @@ beforeAll(async () => {
   await publishNight(database, asOfOf(1));
 });
 afterAll(() => database.drop());
+
+const servedRun = async (): Promise<number> =>
+  (await database.db.selectFrom('serving.pointer').select('model_run').executeTakeFirstOrThrow()).model_run;
 
 const versions = async (): Promise<number[]> => {
   const { rows } = await database.pool.query<{ run: number }>(
@@ -62,6 +66,30 @@ test('the list of a user is what its factors give, and who has none gets popular
     select movie_id from movielens.ratings group by movie_id order by count(*) desc, movie_id limit 5`);
   expect(fallback.map(({ movie_id }) => movie_id)).toEqual(rows.map(({ movie_id }) => movie_id));
   expect(fallback[0]).toMatchObject({ rank: 1, provenance: 'popular', predicted_score: null });
+});
+
+test('a publish waits for statements that may have been planned before its tables were there', async () => {
+  const stages = createStages(database);
+  const before = await servedRun();
+  const run = await insertRun(database, { asOf: asOfOf(1).replace('T00', 'T01'), overrides: SMALL });
+  await evaluateNight(stages, run);
+  await prepareVersion(stages, run);
+  const reader = await database.pool.connect();
+  try {
+    // A statement that has its locks and its plan, and no snapshot yet, looks to others as this transaction does.
+    await reader.query('begin');
+    await reader.query('lock table store.batch_recs in access share mode');
+    const published = stages.publishVersion({ run });
+    await setTimeout(500);
+    expect(await servedRun()).toBe(before);
+    await reader.query('commit');
+    await published;
+    expect(await servedRun()).toBe(run);
+  } finally {
+    reader.release();
+  }
+  await stages.retireVersions({ run });
+  await closeRun(database, run);
 });
 
 test('ten publishes, and a reader of three tables never sees two versions, an error or nothing', async () => {

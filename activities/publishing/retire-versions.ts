@@ -47,7 +47,7 @@ export function retireVersions(
         db,
         new Date(context.startedAt.getTime() - settings.retention.alertDays * DAY_MILLISECONDS),
       );
-      await forgetOldEvidence(db, run, [run, ...kept, ...data], settings.retention);
+      await forgetOldEvidence(db, context, [run, ...kept, ...data]);
       // A backfill's snapshot lacks whoever came later: they are not deleted.
       if (mayPublish) await forgetDeleted(db, run, { versions: kept, published: data });
       await forgetPasses(db, context);

@@ -11,6 +11,7 @@ import {
   type Stages,
   createStages,
   evaluateNight,
+  measureNight,
   prepareVersion,
   publishNight,
 } from '../../test/support/stages.ts';
@@ -285,9 +286,31 @@ describe('after three nights, the last of which promoted another configuration',
       [run],
     );
     const before = await standing();
-    await expect(stages.publishVersion({ run })).rejects.toMatchObject({ type: 'PublishRefused' });
+    await expect(stages.publishVersion({ run })).rejects.toMatchObject({ type: 'ChampionChanged' });
     expect(await standing()).toEqual(before);
     await closeRun(database, run, 'failed');
+  });
+
+  test('a rollback in the middle of a night, before its decision, ends it in one clear sentence', async () => {
+    const { champion, model } = await standing();
+    const run = await insertRun(database, { asOf: asOfOf(4), overrides });
+    await measureNight(stages, run);
+    const moved = await rollBack(String(third));
+    expect(moved.champion).not.toBe(champion);
+    const after = await standing();
+    // Whether its twin is there, as that of a challenger, or not.
+    await expect(stages.selectModel({ run })).rejects.toMatchObject({
+      type: 'ChampionChanged',
+      nonRetryable: true,
+      message: `run ${run}, selection: the champion has changed during the run, from ${champion} to ${moved.champion}, as by a rollback; expected the one that it was measured against. What is served stays; start a new night`,
+    });
+    expect(await standing()).toEqual(after);
+    await closeRun(database, run, 'failed');
+    // The next night is decided against the new champion.
+    const next = await insertRun(database, { asOf: asOfOf(4), overrides });
+    await evaluateNight(stages, next);
+    await closeRun(database, next, 'failed');
+    await rollBack(String(model));
   });
 
   test('two promotions at the same moment: one champion, one clear refusal', async () => {
@@ -303,10 +326,8 @@ describe('after three nights, the last of which promoted another configuration',
     const published = runs.filter((_, at) => ended[at].status === 'fulfilled');
     expect(published).toHaveLength(1);
     const refusal = ended.find((one) => one.status === 'rejected');
-    expect(refusal?.reason).toMatchObject({ type: 'PublishRefused' });
-    expect(String(refusal?.reason)).toContain(
-      `but the decision was made against ${champion}; start a new run`,
-    );
+    expect(refusal?.reason).toMatchObject({ type: 'ChampionChanged' });
+    expect(String(refusal?.reason)).toContain(`the champion has changed during the run, from ${champion} to`);
     const after = await standing();
     expect(after).toMatchObject({ model: published[0], status: published[0] });
     expect(after.decisions).toHaveLength(before.decisions.length + 1);

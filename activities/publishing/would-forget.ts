@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
 import { heldSnapshots } from '../../database/snapshots.ts';
+import { abandonedBefore } from './old-evidence.ts';
 
 /** What the clean-up of a night that started now would delete by retention; runs, ascending. */
 export interface Forgotten {
@@ -12,6 +13,8 @@ export interface Forgotten {
   snapshots: number[];
   user_metrics: number[];
   experiments: number[];
+  /** How many grid searches and A/B tests that never came to their end. */
+  abandoned: number;
 }
 
 /** As `retireVersions` does, from the ledger as it is, with one more run in it. */
@@ -47,10 +50,25 @@ export async function wouldForget(
       .toSorted((a, b) => a - b),
     user_metrics: await having(db, 'experiments.user_metrics', older(retention.userMetricsNights)),
     experiments: await having(db, 'experiments.evaluations', older(retention.experimentNights)),
+    abandoned: await countAbandoned(db, abandonedBefore(new Date(), retention)),
   };
 }
 
 const ascending = (runs: number[]): number[] => runs.toSorted((a, b) => a - b);
+
+async function countAbandoned(db: Db, before: Date): Promise<number> {
+  let abandoned = 0;
+  for (const table of ['experiments.grid_searches', 'experiments.ab_tests'] as const) {
+    const { rows } = await db
+      .selectFrom(table)
+      .where('finished_at', 'is', null)
+      .where('created_at', '<', before)
+      .select((count) => count.fn.countAll<number>().as('rows'))
+      .executeTakeFirstOrThrow();
+    abandoned += rows;
+  }
+  return abandoned;
+}
 
 async function having(
   db: Db,

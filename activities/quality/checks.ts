@@ -198,6 +198,13 @@ export const checks: Check[] = [
     remedy: 'a defect of the scoring, report it',
   },
   {
+    name: 'list_churn',
+    scope: 'publish',
+    expected: (churn) => `a churn of at most ${churn} against the lists that are served`,
+    limit: 'most',
+    remedy: 'see npm run pipeline -- compare; what is served now is kept, and a rollback shows it again',
+  },
+  {
     name: 'trending_present',
     scope: 'publish',
     expected: atLeast('trending movie', 'trending movies'),

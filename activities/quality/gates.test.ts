@@ -268,6 +268,14 @@ const dirt: Dirt[] = [
     says: 'similar to itself, found 1',
   },
   {
+    check: 'list_churn',
+    inside: (at) => `
+      insert into store.movies select run, movie_id + 1000, title, genres from store.movies where run = ${at};
+      update store.batch_recs set movie_id = movie_id + 1000 where run = ${at}`,
+    status: 'warned',
+    says: 'a churn of at most 0.8 against the lists that are served, found 1.000 over 30 users, against als-rank',
+  },
+  {
     check: 'trending_present',
     inside: (at) => `delete from store.trending where run = ${at}`,
     status: 'warned',

@@ -2,12 +2,14 @@ import { type RawBuilder, sql } from 'kysely';
 import { blockedAt } from '../../database/block-list.ts';
 import type { Db } from '../../database/connect.ts';
 import { imageOf } from '../../database/snapshots.ts';
+import { churnOfVersions } from '../selection/churn.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, type Observation, SAMPLE_ROWS } from './check.ts';
 
 /**
  * The lists that are about to be shown, against the snapshot that they were made from: one pass over the lists, one over
- * the neighbours. What is found costs a pass more, for its sample.
+ * the neighbours. What is found costs a pass more, for its sample. And against the lists that they take the place of: one
+ * more pass for the users, and a sample of both.
  */
 export async function measurePublish(db: Db, context: Run): Promise<Measurements> {
   const lists = await measureLists(db, context);
@@ -26,6 +28,7 @@ export async function measurePublish(db: Db, context: Run): Promise<Measurements
           ? NO_LISTS
           : { observed: untitled, sample: untitled === 0 ? [] : await sampleUntitled(db, context.run) },
       never_itself: neighbours.itself,
+      list_churn: lists.entries === 0 ? NO_LISTS : await measureChurn(db, context.run),
       trending_present: { observed: trending.rows },
     },
   };
@@ -52,24 +55,27 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run) {
       left join store.movies m on m.run = ${at} and m.movie_id = b.movie_id
       where b.run = ${at} group by b.user_id
     ),
-    judged as (
-      select user_id, coalesce(g.entries, 0) as entries, coalesce(l.expected, ${sql.lit(perUser)}) as expected,
-             coalesce(g.rated, 0) as rated, coalesce(g.untitled, 0) as untitled,
-             u.user_id is null or coalesce(g.entries, 0) <> coalesce(l.expected, ${sql.lit(perUser)})
-               or g.first <> 1 or g.last <> g.entries or g.movies <> g.entries as incomplete
+    expected as (
+      select user_id, entries, first, last, movies, rated, untitled, u.user_id is null as unknown,
+             -- Only a list that is not full can be short of what is left.
+             case when g.entries = ${sql.lit(perUser)} then ${sql.lit(perUser)}
+               else least(${sql.lit(perUser)}, (select count(*) from listable) - ${
+                 excludeRated
+                   ? sql`(
+                       select count(*) from silver.ratings r join listable using (movie_id)
+                       where r.image = ${image} and r.user_id = u.user_id)`
+                   : sql`0`
+               })
+             end as expected
       from (select user_id from gold.user_totals where run = ${at}) u
       full join listed g using (user_id)
-      -- Only a list that is not full can be short of what is left.
-      left join lateral (
-        select least(${sql.lit(perUser)}, (select count(*) from listable) - ${
-          excludeRated
-            ? sql`(
-                select count(*) from silver.ratings r join listable using (movie_id)
-                where r.image = ${image} and r.user_id = u.user_id)`
-            : sql`0`
-        }) as expected
-        where coalesce(g.entries, 0) <> ${sql.lit(perUser)}
-      ) l on true
+    ),
+    judged as (
+      select user_id, coalesce(entries, 0) as entries, expected,
+             coalesce(rated, 0) as rated, coalesce(untitled, 0) as untitled,
+             unknown or coalesce(entries, 0) <> expected
+               or first <> 1 or last <> entries or movies <> entries as incomplete
+      from expected
     )`;
   const { rows } = await sql<Record<'entries' | 'incomplete' | 'rated' | 'untitled', number>>`${judged}
     select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete,
@@ -117,6 +123,23 @@ async function measureNeighbours(db: Db, run: number): Promise<{ untitled: numbe
     untitled,
     itself: { observed: itself, sample: itself === 0 ? [] : await sample(db, offending) },
   };
+}
+
+async function measureChurn(db: Db, run: number): Promise<Observation> {
+  const served = await db
+    .selectFrom('serving.pointer as p')
+    .innerJoin('serving.versions as v', 'v.run', 'p.model_run')
+    .select(['v.run', 'v.model_version'])
+    .executeTakeFirst();
+  if (served === undefined) return { observed: null, skipped: 'skipped: no lists are served yet' };
+  const against = `against ${served.model_version}`;
+  const found = await churnOfVersions(db, run, served.run);
+  return found === null
+    ? { observed: 1, finding: `no user who has a list now and had one before, ${against}` }
+    : {
+        observed: found.churn,
+        finding: `${found.churn.toFixed(3)} over ${found.users} users, ${against}`,
+      };
 }
 
 function sampleUntitled(db: Db, run: number): Promise<unknown[]> {

@@ -38,6 +38,7 @@ function evidence(change: Partial<Evidence> = {}): Evidence {
     champion: measured('champion', 0.87),
     comparison: compared(0.01, 0.005, 0.015),
     baseline: null,
+    churn: { churn: 0.4, users: 100 },
     mayPublish: true,
     ...change,
   };
@@ -115,6 +116,28 @@ test('lists that reach too little of the catalogue are not promoted', () => {
   expect(decide(evidence({ challenger, champion: null, comparison: null }), settings)).toMatchObject({
     decision: 'blocked',
   });
+});
+
+test.each([
+  [
+    { churn: 0.81, users: 610 },
+    'but the churn of its lists is 0.810 over 610 users, more than the 0.8 allowed',
+  ],
+  [null, 'but the churn of its lists was not measured'],
+])('a challenger that would change too much of the lists is not promoted: %j', (churn, said) => {
+  const found = decide(evidence({ churn }), settings);
+  expect(found).toMatchObject({ decision: 'refresh', configuration: 'champion' });
+  expect(found.reason).toContain(said);
+  const meant = resolveSettings('small', ['selection.maximumChurn=1']);
+  expect(decide(evidence({ churn }), meant)).toMatchObject({ decision: 'promotion' });
+});
+
+test('lists that keep enough, or that take no place of others, are promoted', () => {
+  const found = decide(evidence({ churn: { churn: 0.8, users: 610 } }), settings);
+  expect(found.decision).toBe('promotion');
+  expect(found.reason).toContain('the churn of its lists is 0.800 over 610 users');
+  const first = evidence({ champion: null, comparison: null, churn: null });
+  expect(decide(first, settings)).toMatchObject({ decision: 'first' });
 });
 
 test('where lists decide, more is better', () => {

@@ -1,6 +1,7 @@
 import { type Metric, METRICS, isErrorMetric } from '../../config/metrics.ts';
 import type { Settings } from '../../config/settings.ts';
 import type { Promotions } from '../../database/types/index.ts';
+import type { Churn } from './churn.ts';
 import { type PairedComparison, gainOfB } from './paired-comparison.ts';
 
 /** A configuration's twin as it was measured tonight. */
@@ -23,6 +24,8 @@ export interface Evidence {
   comparison: PairedComparison | null;
   /** Most-popular against challenger, paired, where the metric is about lists. */
   baseline: PairedComparison | null;
+  /** Of the challenger's lists against the champion's, twin against twin; null where it was not measured. */
+  churn: Churn | null;
   mayPublish: boolean;
 }
 
@@ -117,17 +120,22 @@ function choose(evidence: Evidence, settings: Settings): Omit<Decision, 'alarm'>
   return {
     decision: 'promotion',
     configuration: challenger.configuration,
-    reason: `${found}: at least the ${minimumImprovement} asked for, and the interval excludes zero`,
+    reason: `${found}: at least the ${minimumImprovement} asked for, and the interval excludes zero; ${churnOf(evidence)}`,
   };
 }
 
 /** What stands against promoting the challenger, however good it is by the metric; null where nothing does. */
 function guardrail(
-  { challenger, baseline }: Evidence,
-  { selection: { metric, minimumCoverage } }: Settings,
+  evidence: Evidence,
+  { selection: { metric, minimumCoverage, maximumChurn } }: Settings,
 ): string | null {
+  const { challenger, champion, baseline, churn } = evidence;
   if (challenger.coverage < minimumCoverage) {
     return `its lists reach ${challenger.coverage.toFixed(4)} of the catalogue, less than the ${minimumCoverage} asked for`;
+  }
+  if (champion !== null && maximumChurn < 1) {
+    if (churn === null) return 'the churn of its lists was not measured';
+    if (!(churn.churn <= maximumChurn)) return `${churnOf(evidence)}, more than the ${maximumChurn} allowed`;
   }
   if (isErrorMetric(metric)) return null;
   if (baseline === null) return 'most-popular was not measured beside it';
@@ -135,6 +143,12 @@ function guardrail(
   return low > 0
     ? null
     : `it does not beat most-popular for sure: ${gain.toFixed(4)} ${metric.toUpperCase()}, interval from ${low.toFixed(4)}`;
+}
+
+function churnOf({ churn }: Evidence): string {
+  return churn === null
+    ? 'the churn of its lists was not measured'
+    : `the churn of its lists is ${churn.churn.toFixed(3)} over ${churn.users} users`;
 }
 
 function nameOf(metric: Metric): string {

@@ -6,13 +6,17 @@ import { raiseAlert } from '../monitoring/alerts.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { type Run, type RunReference, loadRun } from '../support/run.ts';
 import { runStage } from '../support/stage.ts';
-import { servingChampion } from './champion.ts';
+import { championAtStart, championChanged, servingChampion } from './champion.ts';
+import { churnOfTwins } from './churn.ts';
 import { type Decision, type Evidence, type Measured, decide } from './decide.ts';
 import { type PairedComparison, comparePaired, insertComparisons } from './paired-comparison.ts';
 import { recordDecision } from './record-decision.ts';
 import { SELECTION_STAGE, type SelectionResult } from './result.ts';
 
-/** Decides which configuration serves after tonight, and registers tonight's version of it. */
+/**
+ * Decides which configuration serves after tonight, and registers tonight's version of it.
+ * @throws ChampionChanged where another one serves than at the run's start; ModelUnusable where a twin has no metric
+ */
 export function selectModel(
   connection: Connection,
   { run }: RunReference,
@@ -21,11 +25,15 @@ export function selectModel(
   return runStage(connection, { run, stage: SELECTION_STAGE, signal }, async (attempt) => {
     const context = await loadRun(connection.db, run);
     const { metric } = context.settings.selection;
+    const served = await servingChampion(connection.db);
+    const before = await championAtStart(connection.db, run);
+    if (served?.configuration !== before?.configuration) {
+      throw championChanged(run, 'selection', before?.configuration ?? null, served?.configuration ?? null);
+    }
     const twins = await evaluatedTwins(connection.db, run);
     const challengers = context.settings.challengers.map((parameters) =>
       candidate(parameters, twins, metric, run),
     );
-    const served = await servingChampion(connection.db);
     const champion = served === null ? null : candidate(served.parameters, twins, metric, run);
     const { evidence, comparisons, best } = await gatherEvidence(
       connection.db,
@@ -119,12 +127,22 @@ async function gatherEvidence(
       champion,
       comparison: against.find(({ b }) => b === challenger.configuration) ?? null,
       baseline: baselines.at(0) ?? null,
+      churn:
+        champion === null || champion.configuration === challenger.configuration
+          ? null
+          : await churnOfTwins(db, run, champion.configuration, challenger.configuration),
       mayPublish,
     },
   };
 }
 
-function numbersOf({ challenger, champion, comparison, baseline }: Evidence): SelectionResult['numbers'] {
+function numbersOf({
+  challenger,
+  champion,
+  comparison,
+  baseline,
+  churn,
+}: Evidence): SelectionResult['numbers'] {
   return {
     challenger: challenger.value,
     challenger_rmse: challenger.rmse,
@@ -136,6 +154,7 @@ function numbersOf({ challenger, champion, comparison, baseline }: Evidence): Se
     interval_high: comparison?.high ?? null,
     p_adjusted: comparison?.adjustedP ?? null,
     baseline_difference: baseline?.difference ?? null,
+    churn: churn?.churn ?? null,
   };
 }
 

@@ -92,6 +92,7 @@ async function decisionBetween(champion: Evaluation, challenger: Evaluation): Pr
         winner: difference > 0 ? 'challenger' : 'champion',
       },
       baseline: null,
+      churn: { churn: 0, users: 1 },
       mayPublish: true,
     },
     settings,
@@ -106,7 +107,7 @@ test('seeds of one model promote nothing in 20 of 20 trials; twice the margin is
     const part = await splitBy(100 + trial);
     const model = await twin(part, 10, trial);
     const reseeded = await decisionBetween(model, await twin(part, 10, 1_000 + trial));
-    const worse = await twin(part, 10, 2_000 + trial, 0.118);
+    const worse = await twin(part, 10, 2_000 + trial, 0.115);
     const better = await decisionBetween(worse, model);
     gains += ((worse.rmse ?? 0) - (model.rmse ?? 0)) / TRIALS;
     if (reseeded === 'promotion') promoted.seeds++;

@@ -20,6 +20,8 @@ export const FAILURE_TYPES = [
   'StageSuperseded',
   /** The trained model is unusable (NaN, no factors): the same data and seed would give the same model. */
   'ModelUnusable',
+  /** Another configuration serves than when the run began: its twin was not trained, and a person has moved it. */
+  'ChampionChanged',
   /** Something newer is published: an older run is never published over it. */
   'PublishRefused',
   /** The version to roll back to is not whole, or something else is served by now: a person has to look. */

@@ -2,7 +2,13 @@ import { sql } from 'kysely';
 import { copyIn } from '../../database/copy.ts';
 import { type WireType, encodeRows } from '../../database/copy-binary.ts';
 import type { Session } from '../../database/session.ts';
-import { type Configuration, type Evaluation, abGroup, configurationKey } from '../../recommender/index.ts';
+import {
+  type Configuration,
+  type Evaluation,
+  type SampledLists,
+  abGroup,
+  configurationKey,
+} from '../../recommender/index.ts';
 import { type Twin, metricColumns } from './twin.ts';
 
 /**
@@ -49,13 +55,15 @@ const USER_METRIC_TYPES: WireType[] = [
   'float8',
 ];
 
-/** Through a temporary table, because what is the same in all rows need not be sent with each. */
+/** Through temporary tables, because what is the same in all rows need not be sent with each. */
 async function writeUserMetrics(
-  { db, client }: Session,
+  session: Session,
   run: number,
   configuration: string,
-  { byUser }: Evaluation,
+  { byUser, lists }: Evaluation,
 ): Promise<number> {
+  const { db, client } = session;
+  await sendLists(session, lists);
   await sql`
     create temporary table incoming_user_metrics (
       user_id integer, in_b smallint, scored integer, squared_error float8, absolute_error float8,
@@ -96,9 +104,31 @@ async function writeUserMetrics(
   );
   await sql`
     insert into experiments.user_metrics (run, configuration, user_id, ab_group, scored, squared_error, absolute_error,
-      relevant, precision_at_10, ndcg_at_10, recall_at_10, average_precision_at_10)
+      relevant, precision_at_10, ndcg_at_10, recall_at_10, average_precision_at_10, listed)
     select ${run}, ${configuration}, user_id, case in_b when 1 then 'B' else 'A' end, scored, squared_error,
-           absolute_error, relevant, precision_at_10, ndcg_at_10, recall_at_10, average_precision_at_10
-    from incoming_user_metrics`.execute(db);
+           absolute_error, relevant, precision_at_10, ndcg_at_10, recall_at_10, average_precision_at_10, listed
+    from incoming_user_metrics left join (
+      select user_id, array_agg(movie_id order by place) as listed from incoming_lists group by user_id
+    ) lists using (user_id)`.execute(db);
   return byUser.userIds.length;
+}
+
+/** An entry a row. */
+async function sendLists({ db, client }: Session, lists: SampledLists | null): Promise<void> {
+  await sql`
+    create temporary table incoming_lists (user_id integer, place integer, movie_id integer) on commit drop`.execute(
+    db,
+  );
+  if (lists === null) return;
+  const { ids, counts, capacity, items } = lists;
+  const entries: number[] = [];
+  ids.forEach((user, list) => {
+    for (let place = 0; place < counts[list]; place++)
+      entries.push(user, place, items[list * capacity + place]);
+  });
+  await copyIn(
+    client,
+    { table: 'incoming_lists', columns: ['user_id', 'place', 'movie_id'], options: 'format binary' },
+    encodeRows(['int4', 'int4', 'int4'], entries.length / 3, (row, column) => entries[3 * row + column]),
+  );
 }

@@ -8,6 +8,7 @@ import {
   evaluateModel,
   trainModel,
 } from '../../recommender/index.ts';
+import { CHURN_PLACES, CHURN_USERS } from '../selection/churn.ts';
 import { type ActivityDependencies, loadRun } from '../support/run.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { checksumModel } from './checksum.ts';
@@ -57,6 +58,7 @@ export async function measureTwin(
     report({ step: 'measuring on the holdout' });
     const evaluation = await evaluateModel(model, matrix, holdout, {
       k: 10,
+      sample: { places: CHURN_PLACES, users: CHURN_USERS },
       minimumRatings: settings.recommendations.minimumRatings,
       threads: dependencies.threads,
       signal,

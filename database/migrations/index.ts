@@ -12,6 +12,7 @@ import * as alerts from './0008-alerts.ts';
 import * as rollback from './0009-rollback.ts';
 import * as selection from './0010-selection.ts';
 import * as abTests from './0011-ab-tests.ts';
+import * as churn from './0012-churn.ts';
 import * as incremental from './0014-incremental.ts';
 import * as speed from './0015-speed.ts';
 
@@ -27,6 +28,7 @@ export const migrations: Record<string, Migration> = {
   '0009-rollback': rollback,
   '0010-selection': selection,
   '0011-ab-tests': abTests,
+  '0012-churn': churn,
   '0014-incremental': incremental,
   '0015-speed': speed,
 };

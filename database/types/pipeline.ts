@@ -223,6 +223,8 @@ export interface UserMetrics {
   ndcg_at_10: number | null;
   recall_at_10: number | null;
   average_precision_at_10: number | null;
+  /** The twin's list, best first, of some users, the same ones for every twin of a run; null for the others. */
+  listed: number[] | null;
 }
 
 /** One an arm; nights have two. */

@@ -66,7 +66,7 @@ async function benchOurs(
 ): Promise<Omit<NightReport, 'spark'>> {
   const url = servers.urlOf(DATABASES.night);
   const { directory } = servers;
-  const local = await startLocalStack(say, {
+  const started = await startLocalStack(say, {
     env: {
       ...servers.env,
       DATABASE_URL: url,
@@ -74,6 +74,9 @@ async function benchOurs(
     },
     stateDirectory: directory,
   });
+  const lost = Promise.race([started.lost, servers.lost]);
+  lost.catch(() => undefined);
+  const local = { ...started, lost };
   const connection = connect({ url, applicationName: 'nightjar-bench', max: 2 });
   try {
     const { db } = connection;

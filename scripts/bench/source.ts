@@ -5,8 +5,8 @@ import { basename, resolve } from 'node:path';
 import { sql } from 'kysely';
 import { connect } from '../../database/connect.ts';
 import { generateRatings } from '../../data/generate.ts';
-import { checkFolder, describeFolder, importMovieLens } from '../../data/import-movielens.ts';
-import { showLoading } from '../support/load-source.ts';
+import { checkMovieLens, importMovieLens } from '../../data/import-movielens.ts';
+import { showLoading } from '../support/show-loading.ts';
 import { type NightServers, databaseExists, dropDatabase } from './servers.ts';
 
 /** Newest rating of what is generated; the first night's as-of is two hours later, the next one's a day after that. */
@@ -18,7 +18,7 @@ export type WantedSource = { ratings: number } | { data: string };
 
 /** @throws UsageError where a folder is none of MovieLens */
 export async function checkSource(wanted: WantedSource): Promise<void> {
-  if ('data' in wanted) await checkFolder(wanted.data);
+  if ('data' in wanted) await checkMovieLens(wanted.data);
 }
 
 /**
@@ -30,7 +30,7 @@ export async function findSource(
   wanted: WantedSource,
   { fresh, say }: { fresh: boolean; say: (line: string) => void },
 ): Promise<string> {
-  const name = nameOf(wanted);
+  const name = await nameOf(wanted);
   if (fresh) await dropDatabase(admin.db, name);
   if (await databaseExists(admin.db, name)) {
     say(`source: ${name}, made by an earlier call`);
@@ -65,11 +65,11 @@ export async function findSource(
   return name;
 }
 
-function nameOf(wanted: WantedSource): string {
+async function nameOf(wanted: WantedSource): Promise<string> {
   if ('ratings' in wanted) return `source_${wanted.ratings}`;
   const path = resolve(wanted.data);
   const mark = createHash('sha256')
-    .update(`${path}\n${describeFolder(path)}`)
+    .update(`${path}\n${await checkMovieLens(path)}`)
     .digest('hex')
     .slice(0, 8);
   return `source_${basename(path)

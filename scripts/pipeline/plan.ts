@@ -47,6 +47,7 @@ function show({ as_of, profile, start, source, gates, train, decide, publish, fo
             `snapshots of ${runs(forget.snapshots)}`,
             `metrics by user of ${runs(forget.user_metrics)}`,
             `experiments of ${runs(forget.experiments)}`,
+            `grid searches and A/B tests that were given up: ${count(forget.abandoned)}`,
           ].join('\n'),
         ],
       ],

@@ -16,7 +16,9 @@ export async function followNight<Result>(
   options: { stream: NodeJS.WriteStream; lost?: Promise<never> },
 ): Promise<Result> {
   const show = options.stream.isTTY ? createTable(options.stream) : createLines(options.stream);
-  const result = handle.result() as Promise<Result>;
+  // Else it would ask again when the connection is closed, which ends the process with a stack.
+  const leaving = new AbortController();
+  const result = handle.client.withAbortSignal(leaving.signal, () => handle.result() as Promise<Result>);
   // Whoever awaits the result below sees the error; until then it is not unhandled.
   const settled = result.then(
     () => true,
@@ -29,7 +31,12 @@ export async function followNight<Result>(
     return false;
   };
   const lost = options.lost === undefined ? [] : [options.lost];
-  while (!(await Promise.race([settled, look(), ...lost])));
+  try {
+    while (!(await Promise.race([settled, look(), ...lost])));
+  } catch (error) {
+    leaving.abort();
+    throw error;
+  }
   await tellOf(handle, show, started);
   show.done();
   return result;

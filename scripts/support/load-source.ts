@@ -1,70 +1,55 @@
-import { basename, resolve } from 'node:path';
-import { createLogUpdate } from 'log-update';
-import { UsageError } from '../../config/settings.ts';
+import { resolve } from 'node:path';
 import { connect } from '../../database/connect.ts';
 import { generateRatings } from '../../data/generate.ts';
-import { describeFolder, importMovieLens } from '../../data/import-movielens.ts';
-import { sourceState } from '../../data/load.ts';
+import { checkMovieLens, importMovieLens } from '../../data/import-movielens.ts';
+import { refuseForeign, sourceState } from '../../data/load.ts';
+import { showLoading } from './show-loading.ts';
 
 /** Enough to see every stage at work, in a second. */
 const GENERATED_RATINGS = 100_000;
 
 /**
- * Loads the folder that was asked for, unless the source holds it already; without one generates ratings where
+ * Loads the published set that was asked for, unless the source holds it already; without one generates ratings where
  * the source is empty.
+ * @param set path of a folder or zip
  */
 export async function loadWhereEmpty(
   url: string,
-  folder: string | undefined,
+  set: string | undefined,
+  signal: AbortSignal,
   say: (line: string) => void,
 ): Promise<void> {
   const source = connect({ url, applicationName: 'nightjar-loader', max: 2 });
+  const loading = showLoading(process.stderr);
+  const options = { signal, onProgress: loading.update };
   try {
     const state = await sourceState(source);
-    if (folder === undefined) {
+    if (set === undefined) {
       if (state !== 'empty') return;
       const end = new Date(new Date().toISOString().slice(0, 10));
-      const loading = showLoading(process.stderr);
       const { ratings, movies } = await generateRatings(source, {
         ratings: GENERATED_RATINGS,
         seed: 42,
         end,
-        onProgress: loading.update,
+        ...options,
       }).finally(loading.done);
       say(`generated ${ratings.toLocaleString('en')} ratings of ${movies.toLocaleString('en')} movies`);
       return;
     }
-    if (state === 'foreign')
-      throw new UsageError(`--data ${folder}: the source holds ratings that Nightjar did not load`);
-    const path = resolve(folder);
+    await refuseForeign(source);
+    const path = resolve(set);
     if (state === 'ours') {
       const mark = await source.db.selectFrom('movielens.loads').selectAll().executeTakeFirstOrThrow();
-      if (mark.source === describeFolder(path)) {
-        say(`the source holds ${basename(path)} already: ${mark.ratings.toLocaleString('en')} ratings`);
+      if (mark.source === (await checkMovieLens(path))) {
+        say(`the source holds ${path} already: ${mark.ratings.toLocaleString('en')} ratings`);
         return;
       }
     }
-    const loading = showLoading(process.stderr);
-    const { ratings, movies } = await importMovieLens(source, path, { onProgress: loading.update }).finally(
-      loading.done,
-    );
+    const { ratings, movies } = await importMovieLens(source, path, options).finally(loading.done);
     say(
       `imported ${ratings.toLocaleString('en')} ratings of ${movies.toLocaleString('en')} movies from ${path}`,
     );
   } finally {
     await source.close();
   }
-}
-
-/** Rows that were sent, redrawn on a terminal; nothing elsewhere, where the result says it. */
-export function showLoading(stream: NodeJS.WriteStream): {
-  update: (what: string, rows: number) => void;
-  done: () => void;
-} {
-  if (!stream.isTTY) return { update: () => undefined, done: () => undefined };
-  const draw = createLogUpdate(stream);
-  return {
-    update: (what, rows) => draw(`loading ${what}: ${rows.toLocaleString('en')} rows`),
-    done: () => draw.clear(),
-  };
 }

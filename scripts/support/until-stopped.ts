@@ -4,6 +4,8 @@ import { whenOrphaned } from '../../stack/index.ts';
 export interface Stopping {
   /** Resolves on SIGINT, SIGTERM or SIGHUP, or when the parent (npm) has died. */
   promise: Promise<void>;
+  /** Aborts then, with an error that says `message`. */
+  signal(message: string): AbortSignal;
   /** The result of `work`, or an error that says `message` when stopping comes first. */
   or<Result>(work: Promise<Result>, message?: string): Promise<Result>;
 }
@@ -20,6 +22,11 @@ export function untilStopped(): Stopping {
   });
   return {
     promise,
+    signal: (message) => {
+      const controller = new AbortController();
+      void promise.then(() => controller.abort(new StoppedError(message)));
+      return controller.signal;
+    },
     or: (work, message = 'stopped; a run that was under way goes on when the stack runs again') =>
       Promise.race([
         work,

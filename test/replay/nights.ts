@@ -14,8 +14,12 @@ import { connectTemporal } from '../../temporal/connect.ts';
 import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
 import { createWorkers } from '../../worker/create-workers.ts';
 import {
+  APPROVE_UPDATE,
+  type NightProgress,
   type NightlyRequest,
   type NightlyResult,
+  type OperatorsWord,
+  PROGRESS_QUERY,
   type SpeedRequest,
   TASK_QUEUES,
 } from '../../workflows/contracts.ts';
@@ -59,8 +63,10 @@ async function runCases({ db }: Connection, client: Client, ended: Ended): Promi
     expected: NightlyResult['status'],
     wanted: NightlyRequest & { asOf: string },
     workflows?: string[],
+    meanwhile?: (handle: WorkflowHandle) => Promise<void>,
   ): Promise<void> => {
     const handle = await startNight(client, wanted);
+    await meanwhile?.(handle);
     const outcome = await outcomeOf(handle, handle.result());
     if (outcome.status !== expected)
       throw new Error(`case ${name} was to end as ${expected}, not ${outcome.status}: ${outcome.reason}`);
@@ -98,6 +104,11 @@ async function runCases({ db }: Connection, client: Client, ended: Ended): Promi
     'publishRecommendations',
   ]);
   await night('cancelled', 'cancelled', CANCELLED, ['nightlyPipeline', 'abTest']);
+
+  // An operator is asked: one says yes, nobody says anything to the other.
+  const ASKS = ['alarm.rmseThreshold=0.1', 'alarm.policy=ask'];
+  await night('approved', 'success', request(8, ASKS), ['nightlyPipeline'], approve);
+  await night('unanswered', 'blocked', request(9, [...ASKS, 'alarm.askHours=0.0003']), ['nightlyPipeline']);
 
   const again = await client.workflow.start<typeof nightlyPipeline>('nightlyPipeline', {
     workflowId: 'the-same-night',
@@ -183,6 +194,17 @@ async function runCases({ db }: Connection, client: Client, ended: Ended): Promi
   await ended('rolled-back', rollback);
 
   await pass('passed', { asOf: request(3).asOf });
+}
+
+/** Says yes as soon as a night asks. */
+async function approve(handle: WorkflowHandle): Promise<void> {
+  const word: OperatorsWord = { actor: 'recorder', reason: 'recorded' };
+  for (;;) {
+    const { stages } = await handle.query<NightProgress>(PROGRESS_QUERY);
+    if (stages.some(({ stage, state }) => stage === 'operator' && state === 'running')) break;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  await handle.executeUpdate<string, [OperatorsWord]>(APPROVE_UPDATE, { args: [word] });
 }
 
 /** The deliveries that a workflow has started and not waited for. */

@@ -2,8 +2,9 @@
 
 import { once } from 'node:events';
 import { type IncomingHttpHeaders, createServer as createHttpServer } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { type AddressInfo, type Socket, createServer as createTcpServer } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { TLSSocket } from 'node:tls';
 
 export interface Received {
   headers: IncomingHttpHeaders;
@@ -65,18 +66,24 @@ export interface MailServer {
   mails: string[];
   /** What clients proved who they are with. */
   credentials: string[];
+  /** Every line that came outside TLS. */
+  plain: string[];
   /** Reply to the next recipients, in order; then 250. */
   next: number[];
   close(): void;
 }
 
-/** Speaks as much SMTP as a client needs. */
-export async function startMailServer(): Promise<MailServer> {
-  const server = createTcpServer((socket) => {
+/**
+ * Speaks as much SMTP as a client needs.
+ * @param certificate with one it offers STARTTLS
+ */
+export async function startMailServer(certificate?: { key: string; cert: string }): Promise<MailServer> {
+  const converse = (socket: Socket, secure: boolean): void => {
     const say = (line: string): void => void socket.write(`${line}\r\n`);
     let mail: string[] | null = null;
     let rest = '';
     const hear = (line: string): void => {
+      if (!secure) found.plain.push(line);
       if (mail !== null) {
         if (line !== '.') return void mail.push(line);
         found.mails.push(mail.join('\n'));
@@ -86,7 +93,12 @@ export async function startMailServer(): Promise<MailServer> {
       const [word, , credentials] = line.split(' ');
       switch (word.toUpperCase()) {
         case 'EHLO':
-          return say('250-here\r\n250 AUTH PLAIN');
+          return say(`250-here\r\n${certificate && !secure ? '250-STARTTLS\r\n' : ''}250 AUTH PLAIN`);
+        case 'STARTTLS':
+          if (certificate === undefined) return say('502 not here');
+          say('220 go on');
+          socket.off('data', listen);
+          return converse(new TLSSocket(socket, { isServer: true, ...certificate }), true);
         case 'AUTH':
           found.credentials.push(Buffer.from(credentials, 'base64').toString());
           return say('235 welcome');
@@ -102,13 +114,17 @@ export async function startMailServer(): Promise<MailServer> {
           return say('250 yes');
       }
     };
-    socket.on('error', () => undefined);
-    socket.on('data', (chunk) => {
+    const listen = (chunk: Buffer): void => {
       const lines = (rest + chunk.toString()).split('\r\n');
       rest = lines.pop() ?? '';
       lines.forEach(hear);
-    });
-    say('220 here');
+    };
+    socket.on('error', () => undefined);
+    socket.on('data', listen);
+  };
+  const server = createTcpServer((socket) => {
+    converse(socket, false);
+    socket.write('220 here\r\n');
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -116,6 +132,7 @@ export async function startMailServer(): Promise<MailServer> {
     port: (server.address() as AddressInfo).port,
     mails: [],
     credentials: [],
+    plain: [],
     next: [],
     close: () => void server.close(),
   };

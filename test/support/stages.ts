@@ -32,8 +32,8 @@ export async function makeSnapshot(stages: Stages, run: number): Promise<void> {
   await stages.buildSilver({ run });
 }
 
-/** Everything up to the decision. */
-export async function evaluateNight(stages: Stages, run: number): Promise<void> {
+/** Everything that the decision is made from. */
+export async function measureNight(stages: Stages, run: number): Promise<void> {
   await makeSnapshot(stages, run);
   await stages.buildUserFeatures({ run });
   await stages.buildMovieFeatures({ run });
@@ -49,6 +49,11 @@ export async function evaluateNight(stages: Stages, run: number): Promise<void> 
   }));
   for (const configuration of arms) await stages.evaluateTwin({ run, configuration });
   await stages.compareArms({ run, arms });
+}
+
+/** Everything up to the decision. */
+export async function evaluateNight(stages: Stages, run: number): Promise<void> {
+  await measureNight(stages, run);
   await stages.selectModel({ run });
 }
 

@@ -39,7 +39,7 @@ export class DeliveryError extends Error {
 /** The code of a network error, which names no host: `ECONNREFUSED`. */
 export function codeOf(error: unknown): string {
   const found = (error as { code?: unknown } | null)?.code;
-  if (typeof found === 'string' && /^[A-Z0-9_]{2,40}$/.test(found)) return found;
+  if (typeof found === 'string' && /^[A-Z0-9_/]{2,40}$/.test(found)) return found;
   const cause = error instanceof Error ? error.cause : undefined;
   return cause === undefined ? 'unknown error' : codeOf(cause);
 }

@@ -67,8 +67,14 @@ function textOf(alert: AlertMessage): string {
 
 /** By code only: a server's own words may repeat what it was sent. */
 function whyRefused(error: unknown): string {
-  const { responseCode } = error as { responseCode?: number };
+  const { responseCode, originalCode } = error as { responseCode?: number; originalCode?: string };
+  // The cause where nodemailer names it: its own code only says where in the conversation it was.
+  const code = originalCode === undefined ? codeOf(error) : codeOf({ code: originalCode });
+  if (code === 'ETLS') return 'the mail server takes no STARTTLS, and without TLS no password is sent';
+  if (/CERT|_SIGNATURE$/.test(code)) {
+    return `the mail server's certificate is not trusted: ${code}; nothing was sent. Trust its authority by NODE_EXTRA_CA_CERTS`;
+  }
   return typeof responseCode === 'number'
-    ? `the mail server answered ${responseCode} (${codeOf(error)})`
-    : `the mail server could not be used: ${codeOf(error)}`;
+    ? `the mail server answered ${responseCode} (${code})`
+    : `the mail server could not be used: ${code}`;
 }
