@@ -5,6 +5,7 @@ import { createPublishingActivities } from './publishing/index.ts';
 import { createQualityActivities } from './quality/index.ts';
 import { createSelectionActivities } from './selection/index.ts';
 import type { ActivityDependencies } from './support/run.ts';
+import { createSpeedActivities } from './speed/index.ts';
 import { createTrainingActivities } from './training/index.ts';
 
 /** Every activity by the name that histories know it by. */
@@ -17,5 +18,6 @@ export function createActivities(dependencies: ActivityDependencies) {
     ...createTrainingActivities(dependencies),
     ...createSelectionActivities(dependencies),
     ...createPublishingActivities(dependencies),
+    ...createSpeedActivities(dependencies),
   };
 }

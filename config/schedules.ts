@@ -23,7 +23,20 @@ export type DeclaredSchedule = ScheduleTimes &
         request: { profile: string; overrides?: string[] };
       }
     | { workflow: 'watchdog'; request: WatchdogRequest }
+    | { workflow: 'speedLayer'; request: SpeedRequest }
   );
+
+/** How a pass of the speed layer is made: as the nights have it that readers see, unless it says otherwise. */
+export interface SpeedRequest {
+  /** ISO instant; the schedule's nominal time, else the start time, where it is left out. */
+  asOf?: string;
+  /** Named set of defaults; the served nights' own settings where it is left out. */
+  profile?: string;
+  /** `section.key=value` overrides of them. */
+  overrides?: string[];
+  /** As in `NightlyRequest`. */
+  database?: string;
+}
 
 /** What the watchdog looks at. */
 export interface WatchdogRequest {
@@ -59,5 +72,16 @@ export const schedules: DeclaredSchedule[] = [
     workflow: 'watchdog',
     // A night begins within seconds; an hour is for a server that is down over it and starts it when it is back.
     request: { schedules: ['nightjar-nightly'], graceMinutes: 60, days: 7 },
+  },
+  {
+    id: 'nightjar-speed',
+    at: { everyMinutes: 5 },
+    timezone: 'UTC',
+    jitterSeconds: 0,
+    // A pass is of now, as a look of the watchdog is.
+    catchupHours: 0.05,
+    pauseOnFailure: false,
+    workflow: 'speedLayer',
+    request: {},
   },
 ];

@@ -136,7 +136,15 @@ export function resolveSettings(profile: string, overrides: readonly string[] = 
       `--profile ${profile}: no such profile; there are ${Object.keys(profiles).join(', ')}`,
     );
   }
-  const settings = structuredClone(profiles[profile]) as unknown as Record<string, unknown>;
+  return overrideSettings(profiles[profile], overrides);
+}
+
+/**
+ * The same over settings that there are.
+ * @throws UsageError as `resolveSettings`
+ */
+export function overrideSettings(defaults: Settings, overrides: readonly string[] = []): Settings {
+  const settings = structuredClone(defaults) as unknown as Record<string, unknown>;
   const typed = new Map<string, string>();
   for (const override of overrides) applyOverride(settings, override, typed);
   const parsed = settingsSchema.safeParse(settings);

@@ -33,6 +33,7 @@ const TYPES: Record<string, string> = {
   'text[]': 'string[]',
   'real[]': 'number[]',
   'integer[]': 'number[]',
+  'double precision[]': 'number[]',
   bytea: 'Buffer',
 };
 

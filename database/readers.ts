@@ -44,9 +44,18 @@ export async function recommendationsFromFactors(
 ): Promise<Recommendation[]> {
   const { rows } = await sql<Recommendation>`
     with version as (
-      select v.run, v.model_version, v.provenance, r.settings -> 'recommendations' as settings
+      select v.run, v.model_version, case when o.user_id is null then v.provenance else 'fold-in' end as provenance,
+             r.settings -> 'recommendations' as settings, o.rated
       from serving.versions v join pipeline.runs r using (run)
+      left join speed.overlay o on o.model_run = v.run and o.user_id = ${user}
       where v.run = (select model_run from serving.pointer)
+    ),
+    rated as (
+      select unnest(rated) as movie_id from version
+      union all
+      select movie_id from silver.ratings
+      where image = (select image from silver.snapshots where run = (select data_run from serving.pointer))
+        and user_id = ${user} and (select rated from version) is null
     ),
     scored as (
       select i.movie_id, (
@@ -61,9 +70,7 @@ export async function recommendationsFromFactors(
         and not exists (select from serving.blocked_items b where b.movie_id = i.movie_id and b.lifted_at is null)
         and s.total_ratings >= (select (settings ->> 'minimumRatings')::integer from version)
         and not ((select (settings ->> 'excludeRated')::boolean from version)
-          and exists (select from silver.ratings r
-            where r.image = (select image from silver.snapshots where run = (select data_run from serving.pointer))
-              and r.user_id = ${user} and r.movie_id = i.movie_id))
+          and i.movie_id in (select movie_id from rated))
     )
     select row_number() over (order by score desc, s.movie_id)::integer as rank, s.movie_id, m.title, m.genres,
            round(score::numeric, 4)::float8 as predicted_score, version.model_version, version.provenance

@@ -25,6 +25,7 @@ export type { FoldedRows } from './fold-in.ts';
 export { predictPairs, score } from './model.ts';
 export type { Model } from './model.ts';
 export { similarItems } from './similar.ts';
+export { recommendFolded } from './recommend-folded.ts';
 export { recommendTopN } from './topn.ts';
 export type { RankedLists } from './ranked-lists.ts';
 export { UnusableModelError, trainModel } from './train.ts';

@@ -14,6 +14,7 @@ import { compareCommand } from './pipeline/compare.ts';
 import { gridSearchCommand } from './pipeline/grid-search.ts';
 import { planCommand } from './pipeline/plan.ts';
 import { rollbackCommand } from './pipeline/rollback.ts';
+import { speedCommand } from './pipeline/speed.ts';
 import { versionsCommand } from './pipeline/versions.ts';
 import { withCandidate } from './support/candidate.ts';
 import { createCommand, integer, options, run, withFull } from './support/cli.ts';
@@ -166,6 +167,7 @@ await run(
     .addCommand(compareCommand)
     .addCommand(versionsCommand)
     .addCommand(rollbackCommand)
+    .addCommand(speedCommand)
     .addCommand(blockCommand)
     .addCommand(unblockCommand)
     .addCommand(blockedCommand)

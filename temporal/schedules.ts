@@ -9,13 +9,18 @@ import {
 } from '@temporalio/client';
 import { type DeclaredSchedule, schedules } from '../config/schedules.ts';
 import { TASK_QUEUES } from '../workflows/contracts.ts';
-import { NIGHT_EXECUTION_TIMEOUT, WATCHDOG_EXECUTION_TIMEOUT } from '../workflows/timeouts.ts';
+import {
+  NIGHT_EXECUTION_TIMEOUT,
+  SPEED_EXECUTION_TIMEOUT,
+  WATCHDOG_EXECUTION_TIMEOUT,
+} from '../workflows/timeouts.ts';
 
 /** Schedules with this prefix are ours: one that is not declared is an orphan. */
 const PREFIX = 'nightjar-';
 const EXECUTION_TIMEOUTS = {
   nightlyPipeline: NIGHT_EXECUTION_TIMEOUT,
   watchdog: WATCHDOG_EXECUTION_TIMEOUT,
+  speedLayer: SPEED_EXECUTION_TIMEOUT,
 } as const;
 /** One at a time; a night that is still under way when the next is due does that one's work too. */
 const OVERLAP = ScheduleOverlapPolicy.SKIP;
@@ -116,7 +121,7 @@ function declaredFacts(declared: DeclaredSchedule): Facts {
     'workflow id': id,
     'task queue': TASK_QUEUES.pipeline,
     input: JSON.stringify([request]),
-    'execution timeout': `${Number.parseInt(EXECUTION_TIMEOUTS[workflow]) * 3600} s`,
+    'execution timeout': inSeconds(EXECUTION_TIMEOUTS[workflow]),
     'run timeout': NONE,
     'task timeout': NONE,
     retries: NONE,
@@ -196,6 +201,11 @@ function clock(hour: number, minute: number): string {
 function every(periodMilliseconds: number, offsetMilliseconds: number | undefined): string {
   const offset = offsetMilliseconds ? ` and ${offsetMilliseconds / 1000} s` : '';
   return `every ${periodMilliseconds / 60_000} min${offset}`;
+}
+
+/** A number of hours or minutes. */
+function inSeconds(timeout: `${number}h` | `${number}m`): string {
+  return `${Number.parseInt(timeout) * (timeout.endsWith('h') ? 3600 : 60)} s`;
 }
 
 function duration(milliseconds: unknown): string {

@@ -101,6 +101,7 @@ describe('reconciling', () => {
     expect(await run('apply --check')).toMatchObject({ code: 0, stdout: 'nothing differs\n' });
     expect(JSON.parse((await run('show --json')).stdout)).toMatchObject([
       { id: 'nightjar-nightly', paused: true, note: 'rebuild' },
+      { id: 'nightjar-speed', paused: false },
       { id: 'nightjar-watchdog', paused: false },
     ]);
     expect(await run('resume')).toMatchObject({ code: 0 });
@@ -109,6 +110,7 @@ describe('reconciling', () => {
     const many = await run('backfill --from 2001-10-01 --to 2026-10-01');
     expect(many).toMatchObject({ code: 2, stderr: expect.stringContaining('expected 92 at most') as string });
     expect(await run('remove --id nightjar-watchdog')).toMatchObject({ code: 0 });
+    expect(await run('remove --id nightjar-speed')).toMatchObject({ code: 0 });
     expect(await run('remove --id nightjar-nightly')).toMatchObject({ code: 0 });
     const gone = await run('trigger');
     expect(gone.code).toBe(2);

@@ -2,7 +2,7 @@
 
 import type { AbTestInput } from '../config/ab-test.ts';
 import type { GridSearchInput } from '../config/grid-search.ts';
-import type { WatchdogRequest } from '../config/schedules.ts';
+import type { SpeedRequest, WatchdogRequest } from '../config/schedules.ts';
 import type { ModelConfiguration } from '../config/settings.ts';
 import type { DeliveryOutcome, NightPlan } from '../activities/monitoring/index.ts';
 import type { RunOutcome } from '../activities/monitoring/outcome.ts';
@@ -89,13 +89,25 @@ export interface DeliveryReport {
   deliveries: DeliveryOutcome[];
 }
 
-export type { WatchdogRequest };
+export type { SpeedRequest, WatchdogRequest };
 
 /** What the watchdog found; each has raised an alert, but for the deliveries that it set going again. */
 export interface WatchdogReport {
   lostRuns: number;
   missedNights: number;
   revivedDeliveries: number;
+}
+
+/** What a pass of the speed layer came to. */
+export interface SpeedResult {
+  /** Its number in `speed.passes`; null where there was nothing to go by, and nothing was written. */
+  pass: number | null;
+  /** The run whose snapshot it went by. */
+  run: number | null;
+  as_of: string;
+  changed_users: number;
+  folded_users: number;
+  note: string;
 }
 
 /** What readers see after a rollback, and what they saw before. */

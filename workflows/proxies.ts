@@ -7,8 +7,19 @@ import type { MonitoringActivities } from '../activities/monitoring/index.ts';
 import type { PublishingActivities } from '../activities/publishing/index.ts';
 import type { QualityActivities } from '../activities/quality/index.ts';
 import type { SelectionActivities } from '../activities/selection/index.ts';
+import type { SpeedActivities } from '../activities/speed/index.ts';
 import type { TrainingActivities } from '../activities/training/index.ts';
-import { beginning, delivery, deliveryOnce, longSql, numeric, numericLast, quickSql } from './timeouts.ts';
+import {
+  beginning,
+  delivery,
+  deliveryOnce,
+  longSql,
+  numeric,
+  numericLast,
+  quickSql,
+  speedNumeric,
+  speedSql,
+} from './timeouts.ts';
 
 export const { beginRun } = proxyActivities<MonitoringActivities>({
   ...beginning,
@@ -116,4 +127,14 @@ export const { publishVersion, restoreVersion } = proxyActivities<PublishingActi
 export const { verifyVersion } = proxyActivities<PublishingActivities>({
   ...longSql,
   summary: 'look whether a version is whole',
+});
+
+export const { updateStatistics } = proxyActivities<SpeedActivities>({
+  ...speedSql,
+  summary: 'trending and statistics as of now',
+});
+
+export const { foldInPass } = proxyActivities<SpeedActivities>({
+  ...speedNumeric,
+  summary: 'fold users in',
 });

@@ -56,6 +56,23 @@ export const numeric = {
  */
 export const numericLast = { ...numeric, priority: { priorityKey: 5 } } satisfies ActivityOptions;
 
+/** The next pass comes in minutes and does it all: three attempts, 5 and 15 s between them. */
+const speedRetry = { ...retry, maximumAttempts: 3 };
+
+/** A pass of the speed layer: some seconds at 25 million ratings. */
+export const speedSql = {
+  ...longSql,
+  startToCloseTimeout: '2m',
+  retry: speedRetry,
+} satisfies ActivityOptions;
+
+/** Its numeric part, of a second or so, which waits for the night's training where there is one slot. */
+export const speedNumeric = {
+  ...numericLast,
+  startToCloseTimeout: '2m',
+  retry: speedRetry,
+} satisfies ActivityOptions;
+
 /**
  * Entering a run in the ledger. While another night is live it is refused again and again, so it waits by
  * retrying, for longer than a night takes.
@@ -91,6 +108,12 @@ export const TEST_ALERT_EXECUTION_TIMEOUT = '3m';
 
 /** Short statements, each six times over five minutes at the worst. */
 export const WATCHDOG_EXECUTION_TIMEOUT = '1h';
+
+/**
+ * Every attempt of both parts to its timeout takes 13 minutes; the rest is for waiting behind a training. Passes that fall
+ * due meanwhile are skipped.
+ */
+export const SPEED_EXECUTION_TIMEOUT = '25m';
 
 /**
  * A night that has not ended by then is stuck. Above the worst case of all its activities, so that a night fails

@@ -13,12 +13,14 @@ export const RATING_COLUMNS = [
 ];
 export const MOVIE_COLUMNS = ['_batch_id', '_ingested_at', 'movie_id', 'title', 'genres'];
 
+/** A rating of the source in the types of bronze. */
+export const ratingAsRead = sql`
+  user_id::bigint as user_id, movie_id::bigint as movie_id, rating::double precision as rating,
+  rating_timestamp::timestamptz as rating_timestamp`;
+
 /** The ratings of the source that fulfil a condition. */
 export function ratingsOfSource(context: Run, where: string): RawBuilder<unknown> {
-  return sql`
-    select ${provenance(context)}, user_id::bigint as user_id, movie_id::bigint as movie_id,
-           rating::double precision as rating, rating_timestamp::timestamptz as rating_timestamp
-    from movielens.ratings where ${sql.raw(where)}`;
+  return sql`select ${provenance(context)}, ${ratingAsRead} from movielens.ratings where ${sql.raw(where)}`;
 }
 
 /** The catalogue of the source. */

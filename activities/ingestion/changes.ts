@@ -9,7 +9,7 @@ import { isCatalogued } from './refusal-reason.ts';
 import type { SourceReader } from './source-reader.ts';
 
 /** With more of the ratings to be read again than this, building the snapshot anew takes less. */
-const MOST_CHANGED = 0.4;
+export const MOST_CHANGED = 0.4;
 
 /**
  * Writes into the batch's `changed_users` whoever is not in the source as `before` (a table of fingerprints) has them.
@@ -40,6 +40,7 @@ export async function findChangedUsers(
  */
 export async function addAffectedUsers({ db }: Session, { run }: Run, { run: before, image }: HeldSnapshot) {
   const [now, then] = [sql.lit(run), sql.lit(before)];
+  const changed = sql.table(partitionName('bronze.changed_users', run));
   await sql`
     with catalogue as (
       select distinct on (movie_id) movie_id, ${genresOf} as genres
@@ -51,14 +52,17 @@ export async function addAffectedUsers({ db }: Session, { run }: Run, { run: bef
       full join (select movie_id::bigint, genres from silver.movies where run = ${then}) b using (movie_id)
       where c.genres is distinct from b.genres
     )
-    insert into ${sql.table(partitionName('bronze.changed_users', run))}
-    select ${now}, user_id from silver.ratings
-    where image = ${sql.lit(image)} and exists (select from moved) and movie_id in (select movie_id from moved)
-    union
-    select ${now}, user_id from silver.rejected_ratings
-    where _batch_id = ${then} and user_id is not null
-      and (reason = 'after_as_of' or reason = 'unknown_movie' and movie_id in (select movie_id from moved))
-    on conflict do nothing`.execute(db);
+    insert into ${changed}
+    select ${now}, user_id from (
+      select user_id from silver.ratings
+      where image = ${sql.lit(image)} and exists (select from moved) and movie_id in (select movie_id from moved)
+      union
+      select user_id from silver.rejected_ratings
+      where _batch_id = ${then} and user_id is not null
+        and (reason = 'after_as_of' or reason = 'unknown_movie' and movie_id in (select movie_id from moved))
+    ) affected
+    -- Not by a conflict: the partition gets its key when it is attached.
+    where user_id not in (select user_id from ${changed})`.execute(db);
 }
 
 const genresOf = sql`coalesce(nullif(genres, ''), '(no genres listed)')`;
@@ -80,16 +84,25 @@ export async function readChangedUsers(
   reader: SourceReader,
   context: Run,
 ): Promise<number> {
-  const { rows } = await sql<{ users: string }>`
-    select coalesce(string_agg(user_id::text, ','), '') as users
-    from ${sql.table(partitionName('bronze.changed_users', context.run))}`.execute(session.db);
+  const ofUsers = await isAmong(session, sql.table(partitionName('bronze.changed_users', context.run)));
   return reader.append(
     session,
     partitionName('bronze.ratings', context.run),
     RATING_COLUMNS,
-    ratingsOfSource(context, `user_id is null or user_id = any('{${rows[0].users}}'::bigint[])`),
+    ratingsOfSource(context, `user_id is null or ${ofUsers}`),
     'parallel',
   );
+}
+
+/**
+ * The condition that a row of the source is of one of the users of a table of ours, as text for wherever the source is.
+ * In one type: PostgreSQL looks the values up in a hash table only where both sides hash alike, and otherwise goes
+ * through all of them for every row.
+ */
+export async function isAmong({ db }: Session, users: RawBuilder<unknown>): Promise<string> {
+  const { rows } = await sql<{ users: string }>`
+    select coalesce(string_agg(user_id::text, ','), '') as users from ${users}`.execute(db);
+  return `user_id::bigint = any('{${rows[0].users}}'::bigint[])`;
 }
 
 /** The fingerprints of what the pipeline has after this batch. */

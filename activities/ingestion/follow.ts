@@ -14,9 +14,13 @@ import { SILVER_RULES } from './refusal-reason.ts';
 export async function snapshotToFollow(db: Db, { run, asOf, settings }: Run): Promise<HeldSnapshot | null> {
   if (settings.ingestion.rebuild) return null;
   const newest = (await heldSnapshots(db)).filter((held) => held.run !== run).at(0);
-  if (newest === undefined || newest.as_of > asOf || newest.rules !== SILVER_RULES) return null;
-  for (const table of SNAPSHOT_TABLES) {
-    if (!(await attachedRuns(db, table)).includes(newest.run)) return null;
-  }
-  return newest;
+  if (newest === undefined || newest.as_of > asOf) return null;
+  return (await isWhole(db, newest)) ? newest : null;
+}
+
+/** Whether a snapshot was made by the present rules, and there still is all that it takes to tell what has changed since. */
+export async function isWhole(db: Db, { run, rules }: HeldSnapshot): Promise<boolean> {
+  if (rules !== SILVER_RULES) return false;
+  for (const table of SNAPSHOT_TABLES) if (!(await attachedRuns(db, table)).includes(run)) return false;
+  return true;
 }

@@ -148,6 +148,7 @@ test.each([
     1,
   ],
   ['a rating after the as-of', `insert into movielens.ratings values (12, 5, 3, '2026-03-01 00:59:00')`, 1],
+  ['one more of who has such a one', `insert into movielens.ratings values (12, 29, 3, '2026-02-01')`, 1],
 ])('%s is found, and what it touches is as a rebuild has it', async (_what, change, changed) => {
   await database.pool.query(change);
   await compare({ follows: true, changed });

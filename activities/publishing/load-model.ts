@@ -11,34 +11,48 @@ import { readSelection } from '../selection/result.ts';
  * @throws where the run has no trained version
  */
 export async function loadModel(connection: Connection, run: number, signal: AbortSignal): Promise<Model> {
+  const [model, users] = await Promise.all([
+    loadItems(connection, run, signal),
+    loadFactors(connection, run, 'user', signal),
+  ]);
+  return { ...model, userIds: users.ids, userFactors: users.factors };
+}
+
+/** The same without its users: what others are folded into. */
+export async function loadItems(connection: Connection, run: number, signal: AbortSignal): Promise<Model> {
   const { parameters } = await readSelection(connection.db, run);
-  const rank = exportedWidth(parameters);
   const { global_mean } = await connection.db
     .selectFrom('models.metadata')
     .select('global_mean')
     .where('run', '=', run)
     .executeTakeFirstOrThrow();
-  const load = (table: 'store.user_factors' | 'store.item_factors', id: string) =>
-    transaction(
-      connection,
-      ({ client }) => {
-        const partition = partitionName(table, run);
-        const stream = copyOut(client, `select ${id}, factors from ${partition} order by ${id}`);
-        return readFactorRows(stream, rank);
-      },
-      { signal },
-    );
-  const [users, items] = await Promise.all([
-    load('store.user_factors', 'user_id'),
-    load('store.item_factors', 'movie_id'),
-  ]);
+  const items = await loadFactors(connection, run, 'item', signal);
   return {
     configuration: parameters,
-    rank,
+    rank: exportedWidth(parameters),
     mean: global_mean ?? 0,
-    userIds: users.ids,
+    userIds: new Int32Array(0),
     itemIds: items.ids,
-    userFactors: users.factors,
+    userFactors: new Float32Array(0),
     itemFactors: items.factors,
   };
+}
+
+async function loadFactors(
+  connection: Connection,
+  run: number,
+  side: 'user' | 'item',
+  signal: AbortSignal,
+): Promise<{ ids: Int32Array; factors: Float32Array }> {
+  const { parameters } = await readSelection(connection.db, run);
+  const id = side === 'user' ? 'user_id' : 'movie_id';
+  const partition = partitionName(`store.${side}_factors`, run);
+  return transaction(
+    connection,
+    ({ client }) => {
+      const stream = copyOut(client, `select ${id}, factors from ${partition} order by ${id}`);
+      return readFactorRows(stream, exportedWidth(parameters));
+    },
+    { signal },
+  );
 }

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import type { Run } from '../support/run.ts';
@@ -11,41 +12,58 @@ export interface RecentWindow {
 
 const DAY_MILLISECONDS = 86_400_000;
 
-/** The window before the as-of or, for historical data, before the newest rating of the snapshot. */
+/** The window before the as-of or, for historical data, before the newest rating. */
+export function windowOf(
+  { anchor, windowDays }: Settings['trending'],
+  asOf: Date,
+  newest: Date | null,
+): RecentWindow {
+  const to = anchor === 'as_of' ? asOf : (newest ?? asOf);
+  return { from: new Date(to.getTime() - windowDays * DAY_MILLISECONDS), to };
+}
+
+/** The window of a run, on its snapshot. */
 export async function recentWindow(db: Db, { run, asOf, settings }: Run): Promise<RecentWindow> {
-  const { anchor, windowDays } = settings.trending;
   const { newest_rating_at } = await db
     .selectFrom('silver.snapshots')
     .select('newest_rating_at')
     .where('run', '=', run)
     .executeTakeFirstOrThrow();
-  const to = anchor === 'as_of' ? asOf : (newest_rating_at ?? asOf);
-  return { from: new Date(to.getTime() - windowDays * DAY_MILLISECONDS), to };
+  return windowOf(settings.trending, asOf, newest_rating_at);
 }
 
-/** Per rated movie of the snapshot: all its ratings, from its totals, and those in the window, from one scan for them. */
-export async function movieActivity(db: Db, run: number, { from, to }: RecentWindow) {
+/** What the activity of movies is made of, as queries. */
+export interface ActivitySources {
+  /** `movie_id`, `ratings` and `half_stars` of every rated movie. */
+  totals: RawBuilder<{ movie_id: number }>;
+  /** `movie_id`, `rating` and `rating_timestamp` of all ratings in the window; of others too. */
+  ratings: RawBuilder<unknown>;
+}
+
+/** Those of a run's snapshot: its totals, and one scan of its image for what is recent. */
+export async function snapshotSources(db: Db, run: number): Promise<ActivitySources> {
   const image = await imageOf(db, run);
-  const recent = db
-    .selectFrom('silver.ratings')
-    .where('image', '=', sql.lit(image))
-    .where('rating_timestamp', '>', instant(from))
-    .where('rating_timestamp', '<=', instant(to))
-    .groupBy('movie_id')
-    .select([
-      'movie_id',
-      sql<number>`count(*)::integer`.as('ratings'),
-      sql<number>`sum((rating * 2)::integer)`.as('half_stars'),
-      sql<Date>`max(rating_timestamp)`.as('latest'),
-    ])
-    .as('recent');
+  return {
+    totals: sql`(select movie_id, ratings, half_stars from gold.movie_totals where run = ${sql.lit(run)})`,
+    ratings: sql`(
+      select movie_id, rating, rating_timestamp from silver.ratings where image = ${sql.lit(image)})`,
+  };
+}
+
+/** Per rated movie: all its ratings, and those in the window. */
+export function movieActivity(db: Db, { totals, ratings }: ActivitySources, { from, to }: RecentWindow) {
+  const recent = sql<{ movie_id: number }>`(
+    select movie_id, count(*)::integer as ratings, sum((rating * 2)::integer) as half_stars,
+           max(rating_timestamp) as latest
+    from ${ratings} r
+    where rating_timestamp > ${instant(from)} and rating_timestamp <= ${instant(to)}
+    group by movie_id)`;
   return db
-    .selectFrom('gold.movie_totals as total')
-    .leftJoin(recent, 'recent.movie_id', 'total.movie_id')
-    .where('total.run', '=', sql.lit(run))
+    .selectFrom(totals.as('total'))
+    .leftJoin(recent.as('recent'), 'recent.movie_id', 'total.movie_id')
     .select([
       'total.movie_id',
-      'total.ratings as total_ratings',
+      sql<number>`total.ratings`.as('total_ratings'),
       averageStars('total').as('overall_avg_rating'),
       sql<number>`coalesce(recent.ratings, 0)`.as('recent_ratings'),
       sql<number>`coalesce(${averageStars('recent')}, 0)`.as('recent_avg_rating'),
@@ -56,10 +74,13 @@ export async function movieActivity(db: Db, run: number, { from, to }: RecentWin
     ]);
 }
 
+export type MovieActivity = ReturnType<typeof movieActivity>;
+
 function averageStars(of: 'total' | 'recent'): RawBuilder<number> {
   return sql`round(${sql.ref(`${of}.half_stars`)}::numeric / (2 * ${sql.ref(`${of}.ratings`)}), 2)::double precision`;
 }
 
-function instant(at: Date): RawBuilder<Date> {
+/** An instant as a literal of PostgreSQL. */
+export function instant(at: Date): RawBuilder<Date> {
   return sql`${sql.lit(at.toISOString())}::timestamptz`;
 }

@@ -6,6 +6,7 @@ import { forgetOldResults } from '../quality/forget-results.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import { forgetAlerts } from '../monitoring/alerts.ts';
+import { forgetPasses } from '../speed/forget.ts';
 import { type Dropped, dropImages, dropPartitions } from './leftovers.ts';
 import { forgetOldEvidence } from './old-evidence.ts';
 import { lockPointer } from './pointer.ts';
@@ -49,6 +50,7 @@ export function retireVersions(
       await forgetOldEvidence(db, context, [run, ...kept, ...data]);
       // A backfill's snapshot lacks whoever came later: they are not deleted.
       if (mayPublish) await forgetDeleted(db, run, { versions: kept, published: data });
+      await forgetPasses(db, context);
     });
     const drop = async (tables: readonly VersionedTable[], wanted: number[]): Promise<Dropped> => {
       // An attempt that was given up for dead and wakes here must not drop what its successors have built.

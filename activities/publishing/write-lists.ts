@@ -11,9 +11,22 @@ const TYPES: WireType[] = ['int4', 'int4', 'int2', 'int4', 'float8'];
  * @returns the number of rows
  */
 export function writeLists(
+  session: Session,
+  run: number,
+  {
+    table,
+    columns,
+  }: { table: 'store.batch_recs' | 'store.similar_movies'; columns: [string, string, string] },
+  lists: RankedLists,
+): Promise<number> {
+  return copyLists(session, run, { table: partitionName(table, run), columns }, lists);
+}
+
+/** The same into any table. */
+export function copyLists(
   { client }: Session,
   run: number,
-  target: { table: 'store.batch_recs' | 'store.similar_movies'; columns: [string, string, string] },
+  { table, columns }: { table: string; columns: [string, string, string] },
   lists: RankedLists,
 ): Promise<number> {
   const { ids, counts, capacity, items, scores } = lists;
@@ -36,8 +49,8 @@ export function writeLists(
   return copyIn(
     client,
     {
-      table: partitionName(target.table, run),
-      columns: ['run', target.columns[0], 'rank', target.columns[1], target.columns[2]],
+      table,
+      columns: ['run', columns[0], 'rank', columns[1], columns[2]],
       options: 'format binary',
     },
     encodeRows(TYPES, rows, value),

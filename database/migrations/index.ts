@@ -14,6 +14,7 @@ import * as selection from './0010-selection.ts';
 import * as abTests from './0011-ab-tests.ts';
 import * as churn from './0012-churn.ts';
 import * as incremental from './0014-incremental.ts';
+import * as speed from './0015-speed.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-lake': lake,
@@ -29,4 +30,5 @@ export const migrations: Record<string, Migration> = {
   '0011-ab-tests': abTests,
   '0012-churn': churn,
   '0014-incremental': incremental,
+  '0015-speed': speed,
 };

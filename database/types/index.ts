@@ -2,11 +2,13 @@
 
 import type * as lake from './lake.ts';
 import type * as pipeline from './pipeline.ts';
+import type * as speed from './speed.ts';
 import type * as store from './store.ts';
 import type * as views from './views.ts';
 
 export type * from './lake.ts';
 export type * from './pipeline.ts';
+export type * from './speed.ts';
 export type * from './store.ts';
 export type * from './views.ts';
 
@@ -39,6 +41,13 @@ export interface Database {
   'store.movies': store.StoredMovies;
   'store.user_factors': store.StoredUserFactors;
   'store.item_factors': store.StoredItemFactors;
+
+  'speed.passes': speed.Passes;
+  'speed.latest': speed.LatestPass;
+  'speed.trending': store.Trending;
+  'speed.movie_stats': store.MovieStats;
+  'speed.recent_ratings': speed.RecentRatings;
+  'speed.overlay': speed.Overlay;
 
   'features.user_features': store.UserFeatures;
   'features.movie_features': store.MovieFeatures;

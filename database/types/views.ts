@@ -9,6 +9,8 @@ export interface BatchRecs {
   predicted_score: number;
   model_version: string;
   generated_at: Date;
+  /** The family of the version, or `fold-in` for who was folded in since. */
+  provenance: string;
 }
 
 export interface SimilarMovies {

@@ -23,6 +23,7 @@ const PINNED = {
     'testAlert',
     'watchdog',
     'rollbackModel',
+    'speedLayer',
   ],
   activities: [
     'beginAbTest',
@@ -48,6 +49,7 @@ const PINNED = {
     'finishAbTest',
     'finishGridSearch',
     'finishRun',
+    'foldInPass',
     'giveUpDelivery',
     'ingestBronze',
     'planNight',
@@ -63,6 +65,7 @@ const PINNED = {
     'selectModel',
     'splitHoldout',
     'takeAlerts',
+    'updateStatistics',
     'verifyVersion',
   ],
   handlers: ['progress', 'approve', 'reject'],

@@ -20,6 +20,7 @@ import {
   type NightlyResult,
   type OperatorsWord,
   PROGRESS_QUERY,
+  type SpeedRequest,
   TASK_QUEUES,
 } from '../../workflows/contracts.ts';
 import type {
@@ -29,6 +30,7 @@ import type {
   nightlyPipeline,
   planNight,
   rollbackModel,
+  speedLayer,
   testAlert,
   watchdog,
 } from '../../workflows/index.ts';
@@ -76,6 +78,18 @@ async function runCases({ db }: Connection, client: Client, ended: Ended): Promi
     await ended(name, handle, workflows);
   };
 
+  const pass = async (name: string, wanted: SpeedRequest): Promise<void> => {
+    const handle = await client.workflow.start<typeof speedLayer>('speedLayer', {
+      workflowId: `speed-${name}`,
+      taskQueue: TASK_QUEUES.pipeline,
+      args: [wanted],
+    });
+    await handle.result();
+    await ended(name, handle);
+  };
+
+  // Nothing is published yet.
+  await pass('early', { asOf: request(1).asOf });
   await night('first', 'success', request(1));
   // The champion is none of the challengers: it is evaluated beside them.
   await night('champion', 'success', request(2, [OTHER_CHALLENGERS]), ['nightlyPipeline']);
@@ -178,6 +192,8 @@ async function runCases({ db }: Connection, client: Client, ended: Ended): Promi
   const { changed } = await rollback.result();
   if (!changed) throw new Error('case rolled-back was to move to the version before');
   await ended('rolled-back', rollback);
+
+  await pass('passed', { asOf: request(3).asOf });
 }
 
 /** Says yes as soon as a night asks. */
