@@ -43,6 +43,22 @@ test('a source that was not loaded by us is left alone', async () => {
   expect(await fingerprint()).toEqual(before);
 });
 
+test.each([
+  ['ratings', 'movielens.ratings (viewer) values (1)', 'create table movielens.ratings (viewer integer)'],
+  ['movies', 'movielens.movies (movie_id) values (1)', 'create table movielens.movies (movie_id integer)'],
+])('a source of somebody else that has only %s is one all the same', async (_name, row, create) => {
+  const other = await createTestDatabase({ migrate: false });
+  try {
+    expect(await sourceState(other)).toBe('empty');
+    await other.pool.query(`create schema movielens; ${create}`);
+    expect(await sourceState(other)).toBe('empty');
+    await other.pool.query(`insert into ${row}`);
+    expect(await sourceState(other)).toBe('foreign');
+  } finally {
+    await other.drop();
+  }
+});
+
 test('the generator gives the same rows for a seed, and says how near their truth is', async () => {
   const end = new Date('2026-01-31');
   const generated = await generateRatings(database, { ratings: 20_000, seed: 7, end });

@@ -31,16 +31,21 @@ export type SourceState = 'empty' | 'ours' | 'foreign';
  * somebody else.
  */
 export async function sourceState({ db }: { db: Db }): Promise<SourceState> {
-  if (!(await exists(db, 'movielens.ratings')) && !(await exists(db, 'movielens.movies'))) return 'empty';
   if (await exists(db, 'movielens.loads')) {
     const mark = await db.selectFrom('movielens.loads').select('source').limit(1).executeTakeFirst();
     if (mark !== undefined) return 'ours';
   }
-  const { rows } = await sql<{ empty: boolean }>`
-    select not exists (select from movielens.ratings) and not exists (select from movielens.movies) as empty`.execute(
-    db,
-  );
-  return rows[0].empty ? 'empty' : 'foreign';
+  for (const table of ['movielens.ratings', 'movielens.movies'] as const) {
+    if (!(await exists(db, table))) continue;
+    // By no column: somebody else's may have others.
+    const row = await db
+      .selectFrom(table)
+      .select(sql`1`.as('row'))
+      .limit(1)
+      .executeTakeFirst();
+    if (row !== undefined) return 'foreign';
+  }
+  return 'empty';
 }
 
 async function exists(db: Db, table: string): Promise<boolean> {

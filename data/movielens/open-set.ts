@@ -1,7 +1,7 @@
 /** A published set as it lies there: a folder, or the zip as it was downloaded. */
 
 import { createReadStream, existsSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { UsageError } from '../../config/settings.ts';
 import { LAYOUTS, type Layout } from './layouts.ts';
 import { type ZipEntry, listZip, readZipEntry } from './zip.ts';
@@ -45,7 +45,7 @@ export async function openSet(path: string): Promise<PublishedSet> {
     throw new UsageError(`${path}: ${missing}; ${EXPECTED}`);
   }
   const [ratings, movies] = [layout.ratings, layout.movies].map(find) as [PublishedFile, PublishedFile];
-  return { name: basename(path, '.zip'), layout, ratings, movies };
+  return { name: basename(resolve(path), '.zip'), layout, ratings, movies };
 }
 
 /** Finds a file of a set by its name. */
