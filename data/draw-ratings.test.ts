@@ -67,6 +67,6 @@ test('a seed gives the same ratings today and tomorrow, another one others', () 
       .update(JSON.stringify(draw({ ratings: 1_000, seed, end: END })))
       .digest('hex')
       .slice(0, 16);
-  expect(digest(42)).toBe('fc3f7c3ca5cc1022');
+  expect(digest(42)).toBe('4b2ea39484cb7012');
   expect(digest(43)).not.toBe(digest(42));
 });

@@ -51,17 +51,23 @@ export function createRatingDraw({ ratings, seed, end }: DrawOptions): RatingDra
     // Most rate in one evening; one in five goes on to the end.
     const arrival = end - Math.floor(uniform() * DAYS * SECONDS_PER_DAY);
     const span = uniform() < 0.8 ? SECONDS_PER_DAY / 4 : end - arrival;
-    for (let drawn = 0; drawn < activity[user]; drawn++, rows++) {
+    const movies = block.movies.subarray(rows, rows + activity[user]);
+    for (let drawn = 0; drawn < movies.length; drawn++) {
       // Every movie is the first that some user rates; what else users rate goes by popularity.
       let movie = user + drawn * shape.users;
       for (let miss = 0; movie >= shape.movies || ratedBy[movie] === user; miss++) {
         movie = miss < MISSES ? drawMovie() : (movie + 1) % shape.movies;
       }
       ratedBy[movie] = user;
+      movies[drawn] = movie + 1;
+    }
+    // In the order of the published files: by user, then by movie.
+    movies.sort();
+    for (const movie of movies) {
       block.users[rows] = user + 1;
-      block.movies[rows] = movie + 1;
-      block.ratings[rows] = truth.rate(movie);
+      block.ratings[rows] = truth.rate(movie - 1);
       block.seconds[rows] = Math.min(end, arrival + Math.floor(uniform() * span));
+      rows++;
     }
   };
   function* fill(): Generator<number> {
