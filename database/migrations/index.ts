@@ -12,6 +12,7 @@ import * as alerts from './0008-alerts.ts';
 import * as rollback from './0009-rollback.ts';
 import * as selection from './0010-selection.ts';
 import * as abTests from './0011-ab-tests.ts';
+import * as rerun from './0013-rerun.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-lake': lake,
@@ -25,4 +26,5 @@ export const migrations: Record<string, Migration> = {
   '0009-rollback': rollback,
   '0010-selection': selection,
   '0011-ab-tests': abTests,
+  '0013-rerun': rerun,
 };

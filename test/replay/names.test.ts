@@ -20,6 +20,7 @@ const PINNED = {
     'planNight',
     'publishRecommendations',
     'refreshFeatures',
+    'rerunNight',
     'testAlert',
     'watchdog',
     'rollbackModel',
@@ -39,6 +40,7 @@ const PINNED = {
     'computeSimilarMovies',
     'computeTrending',
     'deliverAlert',
+    'dropUndone',
     'decideByOperator',
     'evaluateGridPoint',
     'evaluateTwin',
@@ -54,6 +56,7 @@ const PINNED = {
     'publishVersion',
     'raiseTestAlert',
     'refitModel',
+    'reopenRun',
     'reportRefusal',
     'restoreVersion',
     'retireVersions',
@@ -77,7 +80,12 @@ const PINNED = {
     'NightjarRun INT',
     'NightjarStage KEYWORD',
   ],
-  ids: ['nightly-2026-11-24T02:00:00.000Z', 'grid-search-run-7-3f2a', 'ab-test-run-7-3f2a'],
+  ids: [
+    'nightly-2026-11-24T02:00:00.000Z',
+    'rerun-run-7-2026-11-24T08:00:00.000Z',
+    'grid-search-run-7-3f2a',
+    'ab-test-run-7-3f2a',
+  ],
 };
 
 /** Names of the queries, signals and updates that the workflows define. */
@@ -108,6 +116,7 @@ const found: typeof PINNED = {
   searchAttributes: Object.values(searchAttributes).map(({ name, type }) => `${name} ${type}`),
   ids: [
     contracts.nightlyWorkflowId('2026-11-24T02:00:00.000Z'),
+    contracts.rerunWorkflowId(7, '2026-11-24T08:00:00.000Z'),
     contracts.gridSearchWorkflowId(7, '3f2a'),
     contracts.abTestWorkflowId(7, '3f2a'),
   ],

@@ -13,13 +13,19 @@ import { outcomeOf, startNight } from '../../scripts/support/start-night.ts';
 import { connectTemporal } from '../../temporal/connect.ts';
 import { registerSearchAttributes } from '../../temporal/search-attributes.ts';
 import { createWorkers } from '../../worker/create-workers.ts';
-import { type NightlyRequest, type NightlyResult, TASK_QUEUES } from '../../workflows/contracts.ts';
+import {
+  type NightlyRequest,
+  type NightlyResult,
+  TASK_QUEUES,
+  rerunWorkflowId,
+} from '../../workflows/contracts.ts';
 import type {
   abTest,
   checkSource,
   gridSearch,
   nightlyPipeline,
   planNight,
+  rerunNight,
   rollbackModel,
   testAlert,
   watchdog,
@@ -80,6 +86,25 @@ async function runCases({ db }: Connection, client: Client, ended: Ended): Promi
     'publishRecommendations',
   ]);
   await night('cancelled', 'cancelled', CANCELLED, ['nightlyPipeline', 'abTest']);
+
+  const { run } = await db
+    .selectFrom('pipeline.runs')
+    .select('run')
+    .where('status', '=', 'cancelled')
+    .executeTakeFirstOrThrow();
+  const rerun = (name: string) =>
+    client.workflow.start<typeof rerunNight>('rerunNight', {
+      workflowId: rerunWorkflowId(run, name),
+      taskQueue: TASK_QUEUES.pipeline,
+      args: [{ run, from: 'bronze', actor: 'recorder' }],
+    });
+  const goneOn = await rerun('gone-on');
+  const { status } = await goneOn.result();
+  if (status !== 'success') throw new Error(`case gone-on was to end as success, not ${status}`);
+  await ended('gone-on', goneOn, ['rerunNight']);
+  const notAgain = await rerun('not-again');
+  await notAgain.result().catch(() => undefined);
+  await ended('not-again', notAgain);
 
   const again = await client.workflow.start<typeof nightlyPipeline>('nightlyPipeline', {
     workflowId: 'the-same-night',
