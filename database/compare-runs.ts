@@ -36,6 +36,7 @@ export async function describeRun(db: Db, run: number) {
       .selectFrom('models.promotions')
       .where('run', '=', run)
       .where('decision', '<>', 'rollback')
+      .orderBy('reopening', 'desc')
       .select(['decision', 'from_configuration', 'to_configuration', 'reason', 'numbers', 'actor'])
       .executeTakeFirst(),
     stages: await readStages(db, run),
@@ -75,6 +76,7 @@ function readStages(db: Db, run: number) {
   return db
     .selectFrom('pipeline.stages')
     .where('run', '=', run)
+    .where('status', '<>', 'undone')
     .orderBy('started_at')
     .select([
       'stage',

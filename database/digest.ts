@@ -30,6 +30,10 @@ const ownTwin = sql<boolean>`not exists (
   select from experiments.evaluations e
   where e.run = user_metrics.run and e.configuration = user_metrics.configuration and e.test_id is not null)`;
 
+/** What a night decided before it was re-opened stays on record, and is not what it has come to. */
+const lastDecision = sql<boolean>`decision = 'rollback' or reopening = (
+  select max(p.reopening) from models.promotions p where p.run = promotions.run and p.decision <> 'rollback')`;
+
 /** Every output table of a run. */
 export const DIGESTED_TABLES: readonly DigestedTable[] = [
   { table: 'bronze.ratings', key: '_batch_id', without: ['_ingested_at'] },
@@ -72,7 +76,12 @@ export const DIGESTED_TABLES: readonly DigestedTable[] = [
     without: ['model_version', 'snapshot', 'trained_at', 'code_version'],
   },
   { table: 'models.champions', key: 'run', without: ['champion_id', 'since', 'retired_at'] },
-  { table: 'models.promotions', key: 'run', without: ['promotion_id', 'decided_at'] },
+  {
+    table: 'models.promotions',
+    key: 'run',
+    without: ['promotion_id', 'decided_at', 'reopening'],
+    only: lastDecision,
+  },
   {
     table: 'serving.versions',
     key: 'run',
@@ -92,8 +101,11 @@ export const DIGESTED_TABLES: readonly DigestedTable[] = [
     without: ['run_at', 'duration_seconds', 'model_version', 'previous_run'],
     instead: {
       reason: sentence('reason'),
-      // Stages without their times; those that ran side by side began in any order.
-      stages: sql`(select jsonb_agg(s - 'seconds' order by s ->> 'stage') from jsonb_array_elements(stages) s)`,
+      // Stages without their times; those that ran side by side began in any order. What a rerun takes away first is
+      // nothing that it comes to.
+      stages: sql`(
+        select jsonb_agg(s - 'seconds' order by s ->> 'stage') from jsonb_array_elements(stages) s
+        where s ->> 'stage' <> 'undo')`,
     },
   },
   {

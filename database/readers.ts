@@ -1,6 +1,7 @@
 /** What readers ask for, by key, through the published views. */
 
 import { sql } from 'kysely';
+import { jsonArrayFrom } from 'kysely/helpers/postgres';
 import type { Db } from './connect.ts';
 import type { Provenance } from './types/index.ts';
 
@@ -127,7 +128,7 @@ export function keptVersions(db: Db) {
     .execute();
 }
 
-/** The last runs, newest first: closed ones with their log, a live one without. */
+/** The last runs, newest first: closed ones with their log, a live one without; each with what it was before it was re-opened. */
 export function lastRuns(db: Db, limit: number) {
   return db
     .selectFrom('pipeline.runs as r')
@@ -144,6 +145,20 @@ export function lastRuns(db: Db, limit: number) {
       'l.model_version',
     ])
     .select(['l.rmse', 'l.precision_at_10', 'l.published', 'l.failed_stage', 'l.reason'])
+    .select((run) => [
+      // Each time that it was re-opened, the last one first.
+      jsonArrayFrom(
+        run
+          .selectFrom('pipeline.reopenings as o')
+          .whereRef('o.run', '=', 'r.run')
+          .orderBy('o.reopening', 'desc')
+          .select(['o.from_stage', 'o.actor', 'o.reopened_at'])
+          .select([
+            sql<string>`o.outcome ->> 'status'`.as('status'),
+            sql<string>`o.outcome ->> 'reason'`.as('reason'),
+          ]),
+      ).as('reopenings'),
+    ])
     .execute();
 }
 

@@ -13,6 +13,7 @@ import { blockCommand, blockedCommand, unblockCommand } from './pipeline/block-l
 import { compareCommand } from './pipeline/compare.ts';
 import { gridSearchCommand } from './pipeline/grid-search.ts';
 import { planCommand } from './pipeline/plan.ts';
+import { rerunCommand } from './pipeline/rerun.ts';
 import { rollbackCommand } from './pipeline/rollback.ts';
 import { speedCommand } from './pipeline/speed.ts';
 import { versionsCommand } from './pipeline/versions.ts';
@@ -86,7 +87,7 @@ const status = createCommand('status', 'Show the last runs.', ['npm run pipeline
             metric(row.rmse),
             metric(row.precision_at_10),
             row.duration_seconds?.toFixed(1),
-            row.reason ?? `live as ${row.workflow_id}`,
+            `${row.reason ?? `live as ${row.workflow_id}`}${toldOf(row.reopenings)}`,
           ]),
         ),
       );
@@ -95,6 +96,14 @@ const status = createCommand('status', 'Show the last runs.', ['npm run pipeline
         console.log(`alerts that have not arrived: ${undelivered}; npm run pipeline -- alerts`);
     }),
   );
+
+/** That a run was re-opened: how often, and the last time from which stage, by whom and when. */
+function toldOf(reopenings: { from_stage: string; actor: string; reopened_at: Date | string }[]): string {
+  const last = reopenings.at(0);
+  if (last === undefined) return '';
+  const times = reopenings.length === 1 ? '' : ` ${reopenings.length} times, last`;
+  return `; rerun${times} from ${last.from_stage} by ${last.actor} at ${new Date(last.reopened_at).toISOString()}`;
+}
 
 const digest = createCommand(
   'digest',
@@ -154,6 +163,7 @@ const cancel = createCommand('cancel', 'Cancel the night that is live; what is s
 await run(
   createCommand('pipeline', 'Ad-hoc workflows, and what the pipeline knows about its runs.')
     .addCommand(nightly)
+    .addCommand(rerunCommand)
     .addCommand(gridSearchCommand)
     .addCommand(abTestCommand)
     .addCommand(planCommand)

@@ -30,6 +30,17 @@ export interface NightlyRequest {
 /** The outcome that the run log keeps: what a night found, decided and published. */
 export type NightlyResult = RunOutcome;
 
+/** A run that ended without success is gone on with. */
+export interface RerunRequest {
+  run: number;
+  /** The stage to go on from; see `config/stages.ts`. */
+  from: string;
+  /** Who asks: kept with the run. */
+  actor: string;
+  /** As in `NightlyRequest`. */
+  database?: string;
+}
+
 /** What a night that started now would do. */
 export type { NightPlan };
 
@@ -151,6 +162,11 @@ export interface Verdict extends OperatorsWord {
 /** Workflow id of the night for an as-of: starting the same as-of twice at once meets the first. */
 export function nightlyWorkflowId(asOf: string): string {
   return `nightly-${asOf}`;
+}
+
+/** Workflow id of a rerun: one for each time that it is asked for, by which a run knows whose it is. */
+export function rerunWorkflowId(run: number, askedAt: string): string {
+  return `rerun-run-${run}-${askedAt}`;
 }
 
 /** Workflow id of a grid search on the snapshot of a run; `asked` tells what is asked for from anything else. */

@@ -8,6 +8,7 @@ export { nightlyPipeline } from './nightly-pipeline.ts';
 export { planNight } from './plan-night.ts';
 export { publishRecommendations } from './publish-recommendations.ts';
 export { refreshFeatures } from './refresh-features.ts';
+export { rerunNight } from './rerun-night.ts';
 export { speedLayer } from './speed-layer.ts';
 export { testAlert } from './test-alert.ts';
 export { watchdog } from './watchdog.ts';

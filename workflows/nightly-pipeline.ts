@@ -1,4 +1,5 @@
 import { CancellationScope, executeChild, setWorkflowOptions } from '@temporalio/workflow';
+import type { BegunRun } from '../activities/monitoring/index.ts';
 import { abTest } from './ab-test.ts';
 import type { NightlyRequest, NightlyResult } from './contracts.ts';
 import * as activities from './proxies.ts';
@@ -9,8 +10,8 @@ import { beginNight } from './support/begin.ts';
 import { childOptions } from './support/children.ts';
 import { describeFailure } from './support/failures.ts';
 import { nominalTime, showIdentity, showOutcome } from './support/identity.ts';
-import { createDecisionPoint } from './support/operator.ts';
-import { createStageBoard } from './support/stage-board.ts';
+import { type DecisionPoint, createDecisionPoint } from './support/operator.ts';
+import { type StageBoard, createStageBoard } from './support/stage-board.ts';
 
 /**
  * A night of the recommender for one as-of: ratings become a snapshot, the snapshot becomes features and a
@@ -27,11 +28,21 @@ export async function nightlyPipeline(request: NightlyRequest): Promise<NightlyR
 
   const begun = await beginNight(board, request, asOf);
   if (begun.known !== null) return showOutcome(board, begun.known);
+  return runStages(begun, asOf, { board, operator });
+}
+
+/** The stages of a run that has begun, and its end whatever happens. A stage that is done answers what it found then. */
+export async function runStages(
+  begun: BegunRun,
+  asOf: string,
+  { board, operator }: { board: StageBoard; operator: DecisionPoint },
+): Promise<NightlyResult> {
   const { run } = begun;
   board.identify(run, asOf);
   showIdentity(run, asOf);
 
   try {
+    if (begun.reopened) await board.stage('undo', () => activities.dropUndone({ run }));
     await board.stage('source gate', () => activities.runGate({ run, scope: 'source' }));
     await board.stage('bronze', () => activities.ingestBronze({ run }));
     await board.stage('bronze gate', () => activities.runGate({ run, scope: 'bronze' }));
@@ -53,7 +64,7 @@ export async function nightlyPipeline(request: NightlyRequest): Promise<NightlyR
     let selection = await board.stage('selection', () => activities.selectModel({ run }));
     if (selection.ask !== undefined) {
       const { hours } = selection.ask;
-      const word = await board.stage('operator', () => operator.ask(hours));
+      const word = begun.word ?? (await board.stage('operator', () => operator.ask(hours)));
       selection = await board.stage('verdict', () => activities.decideByOperator({ run, ...word }));
     }
 

@@ -26,6 +26,11 @@ export const { beginRun } = proxyActivities<MonitoringActivities>({
   summary: 'enter the run in the ledger',
 });
 
+export const { reopenRun, dropUndone } = proxyActivities<MonitoringActivities>({
+  ...longSql,
+  summary: 're-open a run',
+});
+
 export const { planNight } = proxyActivities<MonitoringActivities>({
   ...longSql,
   summary: 'what a night would do',

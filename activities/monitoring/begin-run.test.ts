@@ -27,7 +27,7 @@ test('a run whose own Temporal is elsewhere counts as live, and for a day at mos
     type: 'AnotherRunIsLive',
     message: expect.stringContaining('another Temporal namespace, elsewhere') as string,
   });
-  await database.pool.query(`update pipeline.runs set started_at = started_at - interval '25 hours'`);
+  await database.pool.query(`update pipeline.runs set live_since = live_since - interval '25 hours'`);
   expect(await begin('2026-02-02T00:00:00Z', 'mine')).toMatchObject({ known: null });
   const { rows } = await database.pool.query('select status from pipeline.runs order by as_of');
   expect(rows).toEqual([{ status: 'failed' }, { status: 'running' }]);

@@ -9,6 +9,7 @@ import { terminalFailure } from '../support/failures.ts';
 import { settingsOf } from '../support/settings.ts';
 import { dropLeftovers } from '../publishing/leftovers.ts';
 import { championAtStart } from '../selection/champion.ts';
+import type { OperatorInput } from '../selection/decide-by-operator.ts';
 import { waitingAlerts } from './alerts.ts';
 import { loadOutcome } from './close-run.ts';
 import { closeLostRun } from './lost-runs.ts';
@@ -31,6 +32,10 @@ export interface BegunRun {
   challengers: ModelConfiguration[];
   /** The configuration that serves, where it is not among the challengers: one or none. */
   champion: ModelConfiguration[];
+  /** Set where a run was re-opened: what its undone stages have left is to go first. */
+  reopened?: true;
+  /** An operator's word that a re-opened run has, and is not asked for again. */
+  word?: Omit<OperatorInput, 'run'>;
   /** Alerts that nobody delivers yet: of a run that was found terminated, if any. */
   alertsWaiting?: number;
 }
@@ -99,7 +104,7 @@ async function meetLiveRun(
 ): Promise<RunOutcome | null> {
   const live = await connection.db
     .selectFrom('pipeline.runs')
-    .select(['run', 'as_of', 'workflow_id', 'execution_id', 'settings_hash', 'namespace_id', 'started_at'])
+    .select(['run', 'as_of', 'workflow_id', 'execution_id', 'settings_hash', 'namespace_id', 'live_since'])
     .where('status', '=', 'running')
     .executeTakeFirst();
   if (live === undefined || live.execution_id === input.executionId) return null;
@@ -110,7 +115,7 @@ async function meetLiveRun(
       BUSY_RETRY_DELAY,
     );
   if (itsNamespace !== temporal.id) {
-    if (Date.now() - live.started_at.getTime() < ELSEWHERE_MILLISECONDS)
+    if (Date.now() - live.live_since.getTime() < ELSEWHERE_MILLISECONDS)
       throw wait(` in another Temporal namespace, ${itsNamespace}; see the runbook, "Two Temporal servers"`);
   } else if (await temporal.isOpen({ workflowId, executionId })) {
     if (live.as_of.getTime() !== new Date(input.asOf).getTime())
@@ -181,7 +186,8 @@ async function insertRun(
   return inserted?.run ?? null;
 }
 
-async function championBeside(db: Db, run: number, settings: Settings): Promise<ModelConfiguration[]> {
+/** The configuration that served when the run began, where it is not among the challengers of the settings: one or none. */
+export async function championBeside(db: Db, run: number, settings: Settings): Promise<ModelConfiguration[]> {
   const champion = await championAtStart(db, run);
   if (champion === null) return [];
   const configuration = champion.parameters;

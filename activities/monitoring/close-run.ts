@@ -15,11 +15,14 @@ const ALERT_OF_FAILURE: Record<string, AlertKind | undefined> = {
 /**
  * Ends a run: its row in the ledger is closed and its one row in the run log written, in one transaction. A run
  * that is closed already stays as it is, and its outcome is returned.
+ * @param workflowId whose run it is to be, where that is who asks: one that was re-opened is not ended by a late attempt
+ *   of the workflow before
  */
 export async function closeRun(
   connection: Connection,
   run: number,
   ending: RunFailure | { status: 'success' | 'blocked'; reason: string },
+  workflowId?: string,
 ): Promise<RunOutcome> {
   return transaction(connection, async ({ db }) => {
     const closed = await db
@@ -27,6 +30,7 @@ export async function closeRun(
       .set({ status: ending.status, finished_at: sql`clock_timestamp()` })
       .where('run', '=', run)
       .where('status', '=', 'running')
+      .$if(workflowId !== undefined, (query) => query.where('workflow_id', '=', workflowId ?? ''))
       .executeTakeFirst();
     if (closed.numUpdatedRows > 0n) {
       await writeRunLog(db, run, ending);
@@ -65,6 +69,7 @@ async function writeRunLog(
     .selectFrom('pipeline.stages')
     .select(['stage', 'rows', sql<number | null>`extract(epoch from finished_at - started_at)`.as('seconds')])
     .where('run', '=', run)
+    .where('status', '<>', 'undone')
     .orderBy('started_at')
     .execute();
   const champion = (await servingChampion(db))?.configuration ?? null;
@@ -73,6 +78,7 @@ async function writeRunLog(
     .select(['decision', 'from_configuration'])
     .where('run', '=', run)
     .where('decision', '<>', 'rollback')
+    .orderBy('reopening', 'desc')
     .executeTakeFirst();
   const served = await db
     .selectFrom('serving.versions')
@@ -93,7 +99,7 @@ async function writeRunLog(
       as_of: ledger.as_of,
       status: ending.status,
       run_at: ledger.started_at,
-      duration_seconds: sql<number>`extract(epoch from clock_timestamp() - ${ledger.started_at}::timestamptz)`,
+      duration_seconds: durationOf(db, ledger),
       model_version: model?.model_version ?? null,
       training_size: model?.training_size ?? null,
       rank: model?.rank ?? null,
@@ -112,6 +118,17 @@ async function writeRunLog(
       stages: JSON.stringify(stages),
     })
     .execute();
+}
+
+/** Seconds that the run was live, those before it was re-opened among them. */
+function durationOf(db: Db, { run, live_since }: { run: number; live_since: Date }) {
+  const before = db
+    .selectFrom('pipeline.reopenings')
+    .where('run', '=', run)
+    .orderBy('reopening', 'desc')
+    .limit(1)
+    .select(sql<number>`(outcome ->> 'duration_seconds')::float8`.as('seconds'));
+  return sql<number>`extract(epoch from clock_timestamp() - ${live_since}::timestamptz) + coalesce(${before}, 0)`;
 }
 
 function change(now: number | null | undefined, before: number | null | undefined): number | null {
@@ -136,6 +153,7 @@ export async function loadOutcome(db: Db, run: number): Promise<RunOutcome> {
       'r.as_of',
       'r.status',
       'r.workflow_id',
+      'r.live_since',
       'l.published',
       'l.model_version',
       'l.champion_after',
@@ -147,6 +165,8 @@ export async function loadOutcome(db: Db, run: number): Promise<RunOutcome> {
     .selectFrom('pipeline.alerts')
     .select('kind')
     .where('run', '=', run)
+    // What rang before it was re-opened was told with what it had come to then.
+    .where('raised_at', '>=', row.live_since)
     .orderBy('alert_id')
     .execute();
   return {

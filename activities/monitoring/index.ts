@@ -1,4 +1,6 @@
+import { ownWorkflow } from '../support/own-workflow.ts';
 import type { ActivityDependencies, RunReference } from '../support/run.ts';
+import type { StageResult } from '../support/stage.ts';
 import { waitingAlerts } from './alerts.ts';
 import { type BeginRunInput, type BegunRun, beginRun } from './begin-run.ts';
 import { closeRun } from './close-run.ts';
@@ -19,8 +21,11 @@ import { readSelection } from '../selection/result.ts';
 import type { RunFailure, RunOutcome } from './outcome.ts';
 import { lookUpSchedule, ownTemporal } from './own-temporal.ts';
 import { type Refusal, reportRefusal } from './refusal.ts';
+import { dropUndone } from './reopening/drop-undone.ts';
+import { type ReopenRunInput, type ReopenedRun, reopenRun } from './reopening/reopen-run.ts';
 
 export type { BegunRun } from './begin-run.ts';
+export type { ReopenedRun } from './reopening/reopen-run.ts';
 export type { Delivery, DeliveryOutcome } from './deliveries.ts';
 import { type NightPlan, type PlanNightInput, planNight } from './plan-night.ts';
 import { withHeartbeat } from '../support/with-heartbeat.ts';
@@ -37,6 +42,14 @@ export function createMonitoringActivities(dependencies: ActivityDependencies) {
     beginRun: (input: BeginRunInput): Promise<BegunRun> =>
       beginRun(connection, ownTemporal, codeVersion, input),
 
+    /** Makes a run that ended without success live again, and undoes its stages from one on. */
+    reopenRun: (input: ReopenRunInput): Promise<ReopenedRun> =>
+      // Not to be stopped half-way by a cancellation: the night that it begins can be.
+      withHeartbeat(() => reopenRun(connection, ownTemporal, codeVersion, input)),
+    /** Drops what the undone stages of a re-opened run have left. */
+    dropUndone: (input: RunReference): Promise<StageResult> =>
+      withHeartbeat(({ signal }) => dropUndone(connection, input, signal)),
+
     /** Raises the alert of a night that has no row in the ledger. */
     reportRefusal: (input: Refusal) => reportRefusal(connection, input),
 
@@ -47,12 +60,13 @@ export function createMonitoringActivities(dependencies: ActivityDependencies) {
     /** Ends a night that came to its end: published, or blocked by its own decision. */
     async finishRun({ run }: RunReference): Promise<RunOutcome> {
       const { decision, reason } = await readSelection(connection.db, run);
-      return closeRun(connection, run, { status: decision === 'blocked' ? 'blocked' : 'success', reason });
+      const status = decision === 'blocked' ? 'blocked' : 'success';
+      return closeRun(connection, run, { status, reason }, ownWorkflow());
     },
 
     /** Ends a night that failed or was cancelled. What a cancelled one has made so far goes at once. */
     async failRun({ run, ...failure }: RunReference & RunFailure): Promise<RunOutcome> {
-      const outcome = await closeRun(connection, run, failure);
+      const outcome = await closeRun(connection, run, failure, ownWorkflow());
       if (outcome.status === 'cancelled') await dropLeftovers(connection, run);
       return outcome;
     },

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Connection } from '../../database/connect.ts';
+import type { Connection, Db } from '../../database/connect.ts';
 import { outsideTransaction } from '../../database/session.ts';
 import { heldSnapshots, imagesOf } from '../../database/snapshots.ts';
 import {
@@ -25,16 +25,13 @@ export interface Dropped {
  */
 export async function dropLeftovers(connection: Connection, run: number): Promise<void> {
   const { db } = connection;
-  const published = await db
-    .selectFrom('serving.versions')
-    .select('run')
-    .union(db.selectFrom('serving.pointer').select('data_run as run'))
-    .execute();
-  const live = await db.selectFrom('pipeline.runs').select('run').where('status', '=', 'running').execute();
-  const wanted = new Set([...published, ...live].map((one) => one.run));
-  const unwanted = (old: number): boolean => old <= run && !wanted.has(old);
-  await dropPartitions(connection, [...BATCH_TABLES, ...STORE_TABLES], unwanted);
-  await dropImages(connection, run, [...wanted]);
+  for (const table of [...BATCH_TABLES, ...STORE_TABLES]) {
+    // Asked each time: an attempt that was given up for dead may wake when a run has been re-opened.
+    const wanted = await wantedRuns(db);
+    const { deferred } = await dropPartitions(connection, [table], (old) => old <= run && !wanted.has(old));
+    if (deferred) break;
+  }
+  await dropImages(connection, run, [...(await wantedRuns(db))]);
   await db
     .deleteFrom('pipeline.checkpoints')
     .where('run', 'not in', (open) =>
@@ -73,6 +70,17 @@ export async function dropImages(
     partitions: dropped.partitions + rest.partitions,
     deferred: dropped.deferred || rest.deferred,
   };
+}
+
+/** Runs whose data are published or being made. */
+async function wantedRuns(db: Db): Promise<Set<number>> {
+  const published = await db
+    .selectFrom('serving.versions')
+    .select('run')
+    .union(db.selectFrom('serving.pointer').select('data_run as run'))
+    .execute();
+  const live = await db.selectFrom('pipeline.runs').select('run').where('status', '=', 'running').execute();
+  return new Set([...published, ...live].map((one) => one.run));
 }
 
 /** Drops the partitions of the runs that `doomed` says, until one takes longer than our patience. */

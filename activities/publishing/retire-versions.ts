@@ -21,8 +21,8 @@ export interface RetireResult extends StageResult {
 }
 
 /**
- * Keeps the last model versions, the data and snapshot of the published night and this run's batch and snapshot; drops
- * everything else, what dead runs left behind too. Whoever was deleted in the source is deleted in what is kept. A
+ * Keeps the last model versions, the data and snapshot of the published night and this run's batch, snapshot and
+ * features, from which one that is blocked can be gone on with; drops everything else, what dead runs left behind too. Whoever was deleted in the source is deleted in what is kept. A
  * reader who holds on to an old table puts off its end to the next night, and fails nothing.
  */
 export function retireVersions(
@@ -62,7 +62,7 @@ export function retireVersions(
       await drop(BATCH_TABLES, [run]),
       await dropImages(connection, run, [run, ...data], signal),
     ];
-    if (!older) drops.push(await drop(MODEL_TABLES, kept), await drop(DATA_TABLES, data));
+    if (!older) drops.push(await drop(MODEL_TABLES, kept), await drop(DATA_TABLES, [run, ...data]));
     const deferred = older || drops.some((one) => one.deferred);
     return attempt.finish(() =>
       Promise.resolve({

@@ -15,9 +15,9 @@ export async function servingChampion(db: Db): Promise<Champion | null> {
   return row === undefined ? null : read(row);
 }
 
-/** The configuration that served when a run was entered in the ledger: what its twins are trained for. */
+/** The configuration that served when a run came alive, at its start or by a rerun: what its twins are trained for. */
 export async function championAtStart(db: Db, run: number): Promise<Champion | null> {
-  const start = db.selectFrom('pipeline.runs').select('started_at').where('run', '=', run);
+  const start = db.selectFrom('pipeline.runs').select('live_since').where('run', '=', run);
   const row = await champions(db)
     .where('since', '<=', start)
     .where((e) => e.or([e('retired_at', 'is', null), e('retired_at', '>', start)]))

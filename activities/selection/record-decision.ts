@@ -13,6 +13,10 @@ export async function recordDecision(db: Db, run: number, result: SelectionResul
       reason: result.reason,
       numbers: JSON.stringify(result.numbers),
       actor: result.actor ?? 'nightly',
+      reopening: db
+        .selectFrom('pipeline.reopenings')
+        .where('run', '=', run)
+        .select(({ fn }) => fn.countAll<number>().as('times')),
     })
     .execute();
 }

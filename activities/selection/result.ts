@@ -30,18 +30,27 @@ export interface SelectionResult extends StageResult {
   note: string;
 }
 
-/** The decision of a run. */
-export async function readSelection(db: Db, run: number): Promise<SelectionResult> {
-  const { result } = await db
+/** The decision of a run, and whose it is; undefined before there is one. */
+export async function findSelection(
+  db: Db,
+  run: number,
+): Promise<{ stage: string; result: SelectionResult } | undefined> {
+  const row = await db
     .selectFrom('pipeline.stages')
-    .select('result')
+    .select(['stage', 'result'])
     .where('run', '=', run)
     .where('stage', 'in', [SELECTION_STAGE, OPERATOR_STAGE])
     .where('status', '=', 'done')
     .orderBy(sql`stage = ${OPERATOR_STAGE}`, 'desc')
     .limit(1)
-    .executeTakeFirstOrThrow(
-      () => new Error(`run ${run} has no decision: stage ${SELECTION_STAGE} is not done`),
-    );
-  return result as SelectionResult;
+    .executeTakeFirst();
+  return row === undefined ? undefined : { stage: row.stage, result: row.result as SelectionResult };
+}
+
+/** The decision of a run that has come to one. */
+export async function readSelection(db: Db, run: number): Promise<SelectionResult> {
+  const found = await findSelection(db, run);
+  if (found === undefined)
+    throw new Error(`run ${run} has no decision: stage ${SELECTION_STAGE} is not done`);
+  return found.result;
 }

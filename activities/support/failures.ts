@@ -14,6 +14,8 @@ export const FAILURE_TYPES = [
   'InvalidRequest',
   /** The run's row is missing or closed: what called us works for a run that has ended. */
   'RunNotLive',
+  /** The run cannot be taken up again from that stage as the ledger is: a person has to choose another way. */
+  'RerunRefused',
   /** The snapshot that a grid search or an A/B test works on was dropped, or never was: no attempt brings it back. */
   'SnapshotGone',
   /** A newer attempt holds the stage's fencing token: this one was given up for dead and must not write. */

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Connection, Db } from '../../database/connect.ts';
 import { type Session, type TransactionOptions, transaction } from '../../database/session.ts';
 import { terminalFailure } from './failures.ts';
+import { worksFor } from './own-workflow.ts';
 
 /** What every stage returns: a summary, small enough for a history. */
 export interface StageResult {
@@ -31,7 +32,10 @@ export interface StageAttempt {
   finish<Result extends StageResult>(body: (session: Session) => Promise<Result>): Promise<Result>;
 }
 
-/** Runs the body of a stage once: a stage that is done gives its stored result again. */
+/**
+ * Runs the body of a stage once: a stage that is done gives its stored result again.
+ * @throws RunNotLive where the run has ended, or was re-opened since and is another workflow's
+ */
 export async function runStage<Result extends StageResult>(
   connection: Connection,
   key: { run: number; stage: string; signal: AbortSignal },
@@ -41,7 +45,7 @@ export async function runStage<Result extends StageResult>(
   const begun = await transaction(connection, async ({ db: trx }) => {
     const ledger = await trx
       .selectFrom('pipeline.runs')
-      .select('status')
+      .select(['status', 'workflow_id'])
       .where('run', '=', run)
       .executeTakeFirst();
     if (ledger?.status !== 'running') {
@@ -50,11 +54,22 @@ export async function runStage<Result extends StageResult>(
         `run ${run}, stage ${stage}: the run is ${ledger?.status ?? 'unknown'}, expected a running one; start a new run`,
       );
     }
+    // Else what a terminated night has left at work would take stages from the one that goes on with its run.
+    if (!worksFor(ledger.workflow_id)) {
+      throw terminalFailure(
+        'RunNotLive',
+        `run ${run}, stage ${stage}: the run was re-opened and is workflow ${ledger.workflow_id} now, expected that one to ask; nothing to do`,
+      );
+    }
     return trx
       .insertInto('pipeline.stages')
       .values({ run, stage, status: 'running', token: 1, started_at: sql`clock_timestamp()` })
       .onConflict((conflict) =>
-        conflict.columns(['run', 'stage']).doUpdateSet({ token: sql`stages.token + 1` }),
+        conflict.columns(['run', 'stage']).doUpdateSet({
+          token: sql`stages.token + 1`,
+          status: sql`case stages.status when 'undone' then 'running' else stages.status end`,
+          started_at: sql`case stages.status when 'undone' then clock_timestamp() else stages.started_at end`,
+        }),
       )
       .returning(['token', 'status', 'result'])
       .executeTakeFirstOrThrow();

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { copyIn } from '../../database/copy.ts';
 import { type WireType, encodeRows } from '../../database/copy-binary.ts';
+import type { Db } from '../../database/connect.ts';
 import type { Session } from '../../database/session.ts';
 import {
   type Configuration,
@@ -25,6 +26,8 @@ export async function storeTwin(
   test: string | null,
 ): Promise<number> {
   const key = configurationKey(configuration);
+  // A run that was re-opened finds what a test has measured on its snapshot meanwhile.
+  if (test === null && (await takeOver(session.db, run, key))) return twin.evaluation.byUser.userIds.length;
   const insert = session.db.insertInto('experiments.evaluations').values({
     run,
     configuration: key,
@@ -40,6 +43,18 @@ export async function storeTwin(
   ).executeTakeFirst();
   // Whoever added the row adds the users' in the same transaction.
   return added === 0n ? 0 : writeUserMetrics(session, run, key, twin.evaluation);
+}
+
+/** Makes the twin of an ad-hoc A/B test the run's own: equal configurations on one snapshot give equal twins. */
+async function takeOver(db: Db, run: number, configuration: string): Promise<boolean> {
+  const taken = await db
+    .updateTable('experiments.evaluations')
+    .set({ test_id: null })
+    .where('run', '=', run)
+    .where('configuration', '=', configuration)
+    .where('test_id', 'is not', null)
+    .executeTakeFirst();
+  return taken.numUpdatedRows > 0n;
 }
 
 const USER_METRIC_TYPES: WireType[] = [

@@ -13,6 +13,7 @@ import * as rollback from './0009-rollback.ts';
 import * as selection from './0010-selection.ts';
 import * as abTests from './0011-ab-tests.ts';
 import * as churn from './0012-churn.ts';
+import * as rerun from './0013-rerun.ts';
 import * as incremental from './0014-incremental.ts';
 import * as speed from './0015-speed.ts';
 
@@ -29,6 +30,7 @@ export const migrations: Record<string, Migration> = {
   '0010-selection': selection,
   '0011-ab-tests': abTests,
   '0012-churn': churn,
+  '0013-rerun': rerun,
   '0014-incremental': incremental,
   '0015-speed': speed,
 };

@@ -81,6 +81,7 @@ export interface Database {
   'quality.source_statistics': pipeline.SourceStatistics;
   'pipeline.identity': pipeline.Identity;
   'pipeline.runs': pipeline.Runs;
+  'pipeline.reopenings': pipeline.Reopenings;
   'pipeline.stages': pipeline.Stages;
   'pipeline.chunks': pipeline.Chunks;
   'pipeline.checkpoints': pipeline.Checkpoints;

@@ -22,6 +22,7 @@ export interface Runs {
   /** SHA-256 of the canonical settings: another configuration for a finished as-of is refused. */
   settings_hash: string;
   settings: Json<unknown>;
+  /** The night's, or the last one's that has re-opened it. */
   workflow_id: string;
   /** Temporal's run id of the start event, which a reset keeps: tells who owns the row. */
   execution_id: string;
@@ -31,16 +32,36 @@ export interface Runs {
   /** False for an as-of older than what is published: computed and logged, never published. */
   may_publish: boolean;
   code_version: string;
+  /** When it was entered; moved to its re-opening where that has the source read anew. */
   started_at: Generated<Date>;
+  /** When it was entered or re-opened last. */
+  live_since: Generated<Date>;
   finished_at: Date | null;
+}
+
+/** `pipeline.reopenings`: runs that had ended without success and were made live again, each time a row. */
+export interface Reopenings {
+  run: number;
+  /** From 1. */
+  reopening: number;
+  /** The first stage that is gone through again. */
+  from_stage: string;
+  actor: string;
+  reopened_at: Generated<Date>;
+  /** The workflow that had ended it before, and the code that had computed it. */
+  workflow_id: string;
+  code_version: string;
+  /** The row of the run log that it had until then. */
+  outcome: Json<unknown>;
 }
 
 /** `pipeline.stages`: one row per (run, stage): the idempotency key, the fencing token, the result. */
 export interface Stages {
   run: number;
   stage: string;
-  status: 'running' | 'done';
-  /** Raised by every attempt; a write transaction of an attempt whose token is older is refused. */
+  /** `undone` is what a re-opened run is to do again: the row stays for its token. */
+  status: 'running' | 'done' | 'undone';
+  /** Raised by every attempt, and when it is undone; a write transaction of an attempt whose token is older is refused. */
   token: number;
   result: NullableJson<object>;
   rows: number | null;
@@ -429,7 +450,7 @@ export interface Champions {
   retired_at: Date | null;
 }
 
-/** `models.promotions`: append-only; every decision about the champion, with its reason. One a night, and rollbacks. */
+/** `models.promotions`: append-only; every decision about the champion, with its reason. One a night and re-opening, and rollbacks. */
 export interface Promotions {
   promotion_id: GeneratedAlways<number>;
   /** The night that decided; of a rollback the one whose version it went back to. */
@@ -441,6 +462,8 @@ export interface Promotions {
   numbers: Json<unknown>;
   actor: string;
   decided_at: Generated<Date>;
+  /** Of which re-opening of the run it is; 0 of the night itself. */
+  reopening: Generated<number>;
   /** The workflow that asked for a rollback: an attempt that is made again finds what it did. */
   request: string | null;
 }

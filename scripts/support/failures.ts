@@ -20,10 +20,11 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Input that only the pipeline itself could judge: settings, or an as-of that has another run. */
+/** Input that only the pipeline itself could judge: settings, an as-of that has another run, a run to be taken up again. */
 export function isBadInput(error: unknown): boolean {
   return (
     error instanceof UsageError ||
-    (error instanceof ApplicationFailure && ['InvalidRequest', 'RunConflict'].includes(error.type ?? ''))
+    (error instanceof ApplicationFailure &&
+      ['InvalidRequest', 'RunConflict', 'RerunRefused'].includes(error.type ?? ''))
   );
 }

@@ -6,7 +6,7 @@ import type { NightlyRequest } from '../../workflows/contracts.ts';
 import { readDatabaseId } from './database.ts';
 import { followNight } from './follow.ts';
 import { type FoundNight, runUrl, showNight } from './show-night.ts';
-import { outcomeOf, startNight } from './start-night.ts';
+import { type StartedNight, outcomeOf, startNight } from './start-night.ts';
 
 export interface NightOptions {
   servers: Servers & { databaseUrl: string };
@@ -22,13 +22,25 @@ export interface NightOptions {
 
 /** Starts a night, shows it while it runs, and prints what it came to; exit code 0 only on success. */
 export async function runNight(options: NightOptions): Promise<void> {
-  const { servers, temporal, request, json, wait, lost } = options;
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const { servers, temporal, request } = options;
   const database = await readDatabaseId(servers.databaseUrl);
   const handle = await startNight(temporal.client, { ...request, database });
+  await seeNight(handle, { ...options, known: { as_of: request.asOf } });
+}
+
+/**
+ * Shows a night that was started, and prints what it came to; exit code 0 only on success.
+ * @param options with what is known of it before it ends
+ */
+export async function seeNight(
+  handle: StartedNight,
+  options: Omit<NightOptions, 'temporal' | 'request'> & { known: object },
+): Promise<void> {
+  const { servers, json, wait, lost, known } = options;
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const ui_url = runUrl(servers, handle.workflowId, handle.firstExecutionRunId);
   if (!wait) {
-    if (json) print({ workflow_id: handle.workflowId, as_of: request.asOf, status: 'running', ui_url });
+    if (json) print({ workflow_id: handle.workflowId, ...known, status: 'running', ui_url });
     else say(`started ${handle.workflowId}; npm run pipeline -- status tells how it goes`);
     return;
   }

@@ -16,6 +16,9 @@ import type { nightlyPipeline } from '../../workflows/index.ts';
 import { searchAttributes } from '../../workflows/search-attributes.ts';
 import { NIGHT_EXECUTION_TIMEOUT } from '../../workflows/timeouts.ts';
 
+/** The workflow of a night that was started. */
+export type StartedNight = WorkflowHandle & { firstExecutionRunId: string };
+
 /**
  * Starts the night for an as-of, or takes hold of the one that runs for it.
  * @throws UsageError where the one that runs has other settings

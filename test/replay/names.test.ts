@@ -20,6 +20,7 @@ const PINNED = {
     'planNight',
     'publishRecommendations',
     'refreshFeatures',
+    'rerunNight',
     'testAlert',
     'watchdog',
     'rollbackModel',
@@ -40,6 +41,7 @@ const PINNED = {
     'computeSimilarMovies',
     'computeTrending',
     'deliverAlert',
+    'dropUndone',
     'decideByOperator',
     'evaluateGridPoint',
     'evaluateTwin',
@@ -56,6 +58,7 @@ const PINNED = {
     'publishVersion',
     'raiseTestAlert',
     'refitModel',
+    'reopenRun',
     'reportRefusal',
     'restoreVersion',
     'retireVersions',
@@ -80,7 +83,12 @@ const PINNED = {
     'NightjarRun INT',
     'NightjarStage KEYWORD',
   ],
-  ids: ['nightly-2026-11-24T02:00:00.000Z', 'grid-search-run-7-3f2a', 'ab-test-run-7-3f2a'],
+  ids: [
+    'nightly-2026-11-24T02:00:00.000Z',
+    'rerun-run-7-2026-11-24T08:00:00.000Z',
+    'grid-search-run-7-3f2a',
+    'ab-test-run-7-3f2a',
+  ],
 };
 
 /** Names of the queries, signals and updates that the workflows define. */
@@ -111,6 +119,7 @@ const found: typeof PINNED = {
   searchAttributes: Object.values(searchAttributes).map(({ name, type }) => `${name} ${type}`),
   ids: [
     contracts.nightlyWorkflowId('2026-11-24T02:00:00.000Z'),
+    contracts.rerunWorkflowId(7, '2026-11-24T08:00:00.000Z'),
     contracts.gridSearchWorkflowId(7, '3f2a'),
     contracts.abTestWorkflowId(7, '3f2a'),
   ],

@@ -22,6 +22,7 @@ import {
   PROGRESS_QUERY,
   type SpeedRequest,
   TASK_QUEUES,
+  rerunWorkflowId,
 } from '../../workflows/contracts.ts';
 import type {
   abTest,
@@ -29,6 +30,7 @@ import type {
   gridSearch,
   nightlyPipeline,
   planNight,
+  rerunNight,
   rollbackModel,
   speedLayer,
   testAlert,
@@ -104,6 +106,25 @@ async function runCases({ db }: Connection, client: Client, ended: Ended): Promi
     'publishRecommendations',
   ]);
   await night('cancelled', 'cancelled', CANCELLED, ['nightlyPipeline', 'abTest']);
+
+  const { run } = await db
+    .selectFrom('pipeline.runs')
+    .select('run')
+    .where('status', '=', 'cancelled')
+    .executeTakeFirstOrThrow();
+  const rerun = (name: string) =>
+    client.workflow.start<typeof rerunNight>('rerunNight', {
+      workflowId: rerunWorkflowId(run, name),
+      taskQueue: TASK_QUEUES.pipeline,
+      args: [{ run, from: 'bronze', actor: 'recorder' }],
+    });
+  const goneOn = await rerun('gone-on');
+  const { status } = await goneOn.result();
+  if (status !== 'success') throw new Error(`case gone-on was to end as success, not ${status}`);
+  await ended('gone-on', goneOn, ['rerunNight']);
+  const notAgain = await rerun('not-again');
+  await notAgain.result().catch(() => undefined);
+  await ended('not-again', notAgain);
 
   // An operator is asked: one says yes, nobody says anything to the other.
   const ASKS = ['alarm.rmseThreshold=0.1', 'alarm.policy=ask'];

@@ -20,7 +20,8 @@ export async function insertRun(
       profile: 'small',
       settings_hash: settingsHash(settings),
       settings: JSON.stringify(settings),
-      workflow_id: `test-${options.asOf}`,
+      // What `callActivity` works for.
+      workflow_id: 'test',
       execution_id: 'test',
       namespace_id: 'test',
       status: 'running',

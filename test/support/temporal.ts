@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import { NativeConnection } from '@temporalio/worker';
+import { NativeConnection, type WorkerOptions } from '@temporalio/worker';
 import { inject } from 'vitest';
 import { createAlertChannels } from '../../activities/monitoring/channels/index.ts';
 import { readEnvironment } from '../../config/environment.ts';
@@ -53,8 +53,14 @@ export interface NightTest extends TestTemporal {
   database: TestDatabase;
 }
 
-/** A database, a namespace and both queues' workers in this process, which has `variables` in its environment. */
-export async function startNightTest(variables: NodeJS.ProcessEnv = {}): Promise<NightTest> {
+/**
+ * A database, a namespace and both queues' workers in this process, which has `variables` in its environment.
+ * @param interceptors by which activities can be made to fail or to wait
+ */
+export async function startNightTest(
+  variables: NodeJS.ProcessEnv = {},
+  interceptors?: WorkerOptions['interceptors'],
+): Promise<NightTest> {
   const [database, temporal] = await Promise.all([createTestDatabase(), createTestTemporal()]);
   const native = await NativeConnection.connect({ address: temporal.address });
   const environment = readEnvironment({
@@ -67,6 +73,7 @@ export async function startNightTest(variables: NodeJS.ProcessEnv = {}): Promise
     namespace: temporal.namespace,
     environment,
     dependencies: { ...dependencies(database), channels: createAlertChannels(environment) },
+    interceptors,
   });
   const running = workers.run();
   return {

@@ -1,6 +1,6 @@
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
-import type { BegunRun } from '../../activities/monitoring/index.ts';
-import type { NightlyRequest } from '../contracts.ts';
+import type { BegunRun, ReopenedRun } from '../../activities/monitoring/index.ts';
+import type { NightlyRequest, RerunRequest } from '../contracts.ts';
 import * as activities from '../proxies.ts';
 import { startDelivery, tellsOfAlerts } from './alerts.ts';
 import { describeFailure } from './failures.ts';
@@ -22,6 +22,15 @@ export async function beginNight(
     if (!isCancellation(error) && tellsOfAlerts()) await tellOfRefusal(error, asOf).catch(() => undefined);
     return showRefusal(board)(error);
   }
+}
+
+/** Makes a run live again. Where that is refused, whoever asked is told; nothing has changed that others should know of. */
+export async function reopenNight(board: StageBoard, request: RerunRequest): Promise<ReopenedRun> {
+  const reopened = await board
+    .stage('begin', () => activities.reopenRun({ ...request, ...whoAmI() }))
+    .catch(showRefusal(board));
+  if (reopened.alertsWaiting) await startDelivery();
+  return reopened;
 }
 
 function tellOfRefusal(error: unknown, asOf: string): Promise<void> {
