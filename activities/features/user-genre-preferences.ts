@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import type { Run } from '../support/run.ts';
+import { ofChangedUsers } from '../ingestion/batch.ts';
 import { instant, rounded } from './expressions.ts';
 
 /** The ten genres and their columns; a movie counts for each of its genres. */
@@ -40,7 +41,7 @@ export function userGenrePreferences(db: Db, { run, startedAt }: Run, image: num
     .selectFrom('silver.ratings as rating')
     .innerJoin(movies, 'movie.movie_id', 'rating.movie_id')
     .where('rating.image', '=', sql.lit(image))
-    .$if(follows !== null, (query) => query.where('rating.user_id', 'in', changed))
+    .$if(follows !== null, (query) => query.where(ofChangedUsers(run)))
     .groupBy('rating.user_id')
     .select([sql.lit(run).as('run'), 'rating.user_id'])
     .select(

@@ -33,3 +33,13 @@ export function moviesOfSource(context: Run): RawBuilder<unknown> {
 function provenance({ run, startedAt }: Run): RawBuilder<unknown> {
   return sql`${sql.lit(run)}::integer as _batch_id, ${sql.lit(startedAt.toISOString())}::timestamptz as _ingested_at`;
 }
+
+/**
+ * Condition that a rating of an image is of a user whom the run's batch changes. As an array, which leads the planner to
+ * look each of them up in the index: by a join it reads the whole image.
+ */
+export function ofChangedUsers(run: number): RawBuilder<boolean> {
+  return sql`user_id = any(array(
+    select user_id::integer from bronze.changed_users
+    where _batch_id = ${sql.lit(run)} and user_id between -2147483648 and 2147483647))`;
+}

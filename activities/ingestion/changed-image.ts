@@ -4,6 +4,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import type { HeldSnapshot } from '../../database/snapshots.ts';
 import { createPartitionAs } from '../../database/versions.ts';
+import { ofChangedUsers } from './batch.ts';
 import { catalogue } from './catalogue.ts';
 import { accepted, latestFirst, refused } from './classified.ts';
 
@@ -44,8 +45,7 @@ export async function bringUpToDate(db: Db, run: number, asOf: Date, follows: He
 async function replaceRatings(db: Db, run: number, image: RawBuilder<unknown>): Promise<void> {
   await sql`
     delete from silver.ratings s
-    where s.image = ${image}
-      and s.user_id in (select user_id from bronze.changed_users where _batch_id = ${sql.lit(run)})
+    where s.image = ${image} and ${ofChangedUsers(run)}
       and not exists (
       select from ranked r
       where r.nth = 1 and r.user_id = s.user_id and r.movie_id = s.movie_id

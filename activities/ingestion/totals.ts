@@ -3,6 +3,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { createPartitionAs } from '../../database/versions.ts';
+import { ofChangedUsers } from './batch.ts';
 import { joinFingerprints, rowHash } from './fingerprints.ts';
 
 /** A rating of at least this is positive, one of at most that negative. */
@@ -70,5 +71,5 @@ function totalsAfter(run: number, image: number, follows: number): RawBuilder<un
     from gold.user_totals before
     where run = ${sql.lit(follows)} and not exists (select from (${changed}) c where c.user_id = before.user_id)
     union all
-    ${totals(run, image, 'user_id', sql`user_id in (${changed})`)}`;
+    ${totals(run, image, 'user_id', ofChangedUsers(run))}`;
 }
