@@ -27,10 +27,12 @@ async function start(overrides: string[] = ['alarm.rmseThreshold=0.1', 'alarm.po
 }
 type Handle = Awaited<ReturnType<typeof start>>['handle'];
 
-async function untilAsked(handle: Handle): Promise<void> {
+/** Waits until a night asks, and returns what its stage says meanwhile. */
+async function untilAsked(handle: Handle): Promise<string | null> {
   for (;;) {
     const { stages } = await handle.query<NightProgress>(PROGRESS_QUERY);
-    if (stages.some(({ stage, state }) => stage === 'operator' && state === 'running')) return;
+    const asking = stages.find(({ stage, state }) => stage === 'operator' && state === 'running');
+    if (asking !== undefined) return asking.note;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
@@ -62,6 +64,37 @@ test('approved, the night publishes what it would have blocked; who and why are 
   expect(decisions[0]).toMatchObject({ decision: 'first', actor: 'anna' });
   expect(decisions[0].reason).toContain('approved by anna: known, and better than nothing');
   await expect(say(handle, 'approve', 'anna', 'again')).rejects.toThrow();
+});
+
+test('while it waits, whoever is asked is told: by an alert on its way, in the details, in the stage', async () => {
+  const { handle, outcome } = await start();
+  const note = await untilAsked(handle);
+  const { run } = await handle.query<NightProgress>(PROGRESS_QUERY);
+  const command = `npm run pipeline -- approve --run ${run} --reason "…"`;
+  expect(note).toMatch(/^until 2\d{3}-\d\d-\d\d \d\d:\d\d UTC: /);
+  expect(note).toContain(command);
+  await expect
+    .poll(() =>
+      night.database.db
+        .selectFrom('pipeline.alerts')
+        .where('run', '=', run)
+        .select(['kind', 'message', 'taken_by'])
+        .execute(),
+    )
+    .toEqual([
+      {
+        kind: 'rmse_over_threshold',
+        message: expect.stringContaining(`waits for an operator, 8 hours at most: ${command}`) as string,
+        taken_by: expect.stringContaining(`${handle.workflowId}/alerts-`) as string,
+      },
+    ]);
+  const details = async (): Promise<string> =>
+    (await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata')).currentDetails;
+  expect(await details()).toContain('**An operator is asked, until ');
+  expect(await details()).toContain(`\`${command}\` publishes (refresh)`);
+  await say(handle, 'reject', 'ben', 'the ratings are broken');
+  expect((await outcome).status).toBe('blocked');
+  expect(await details()).not.toContain('is asked, until');
 });
 
 test('rejected, what is served stays; who decides second is told what was decided', async () => {

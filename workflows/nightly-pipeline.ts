@@ -5,12 +5,12 @@ import type { NightlyRequest, NightlyResult } from './contracts.ts';
 import * as activities from './proxies.ts';
 import { publishRecommendations } from './publish-recommendations.ts';
 import { refreshFeatures } from './refresh-features.ts';
-import { announce } from './support/alerts.ts';
+import { announce, tellOperator } from './support/alerts.ts';
 import { beginNight } from './support/begin.ts';
 import { childOptions } from './support/children.ts';
 import { describeFailure } from './support/failures.ts';
 import { nominalTime, showIdentity, showOutcome } from './support/identity.ts';
-import { type DecisionPoint, createDecisionPoint } from './support/operator.ts';
+import { type DecisionPoint, createDecisionPoint, questionOf } from './support/operator.ts';
 import { type StageBoard, createStageBoard } from './support/stage-board.ts';
 
 /**
@@ -63,8 +63,9 @@ export async function runStages(
     }
     let selection = await board.stage('selection', () => activities.selectModel({ run }));
     if (selection.ask !== undefined) {
-      const { hours } = selection.ask;
-      const word = begun.word ?? (await board.stage('operator', () => operator.ask(hours)));
+      const question = questionOf(run, selection.reason, selection.ask);
+      if (begun.word === undefined) await tellOperator();
+      const word = begun.word ?? (await board.stage('operator', () => operator.ask(question), question));
       selection = await board.stage('verdict', () => activities.decideByOperator({ run, ...word }));
     }
 

@@ -382,6 +382,17 @@ async function stagesUpTo(scope: GateScope): Promise<void> {
   if (scope === 'silver') await makeSnapshot(createStages(database), run);
 }
 
+test('factors of a family with biases are as wide as they are exported, and no defect', async () => {
+  await prepare('features');
+  await database.pool.query(
+    `update pipeline.stages set result = jsonb_set(result, '{parameters,family}', '"als-biased"')
+     where run = $1 and stage = 'select'`,
+    [run],
+  );
+  await createStages(database).refitModel({ run });
+  expect(await passes('model')).toBe('');
+});
+
 test('lists that may hold rated movies are not asked for it', async () => {
   await closeRun(database, run, 'failed');
   run = await insertRun(database, {

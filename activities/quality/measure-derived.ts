@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { imageOf } from '../../database/snapshots.ts';
+import { exportedWidth } from '../../recommender/index.ts';
+import { readSelection } from '../selection/result.ts';
 import type { Run } from '../support/run.ts';
 import { PREFERENCE_GENRES } from '../features/user-genre-preferences.ts';
 import type { Measurements, Observation } from './check.ts';
@@ -50,6 +52,7 @@ export async function measureFeatures(db: Db, { run }: Run): Promise<Measurement
 /** Factors of the version to be served, in one pass over each side. */
 export async function measureModel(db: Db, { run }: Run): Promise<Measurements> {
   const at = sql.lit(run);
+  const { parameters } = await readSelection(db, run);
   const { rows } = await sql<{ rows: number; expected: number; uneven: number; infinite: number }>`
     with factors as (
       select factors from store.user_factors where run = ${at}
@@ -58,7 +61,7 @@ export async function measureModel(db: Db, { run }: Run): Promise<Measurements> 
     )
     select count(*) as rows,
            (select users + rated_movies from silver.snapshots where run = ${at}) as expected,
-           count(*) filter (where cardinality(factors) <> (select rank from models.metadata where run = ${at})) as uneven,
+           count(*) filter (where cardinality(factors) <> ${sql.lit(exportedWidth(parameters))}) as uneven,
            count(*) filter (where factors && array['NaN', 'Infinity', '-Infinity']::real[]) as infinite
     from factors`.execute(db);
   const [{ rows: found, expected, uneven, infinite }] = rows;
@@ -67,7 +70,7 @@ export async function measureModel(db: Db, { run }: Run): Promise<Measurements> 
     checks: {
       factors_complete: {
         observed: Math.abs(found - expected) + uneven,
-        finding: `${found} rows for ${expected}, ${uneven} of another length than the rank`,
+        finding: `${found} rows for ${expected}, ${uneven} of another length than the configuration has`,
       },
       factors_finite: { observed: infinite },
     },

@@ -200,6 +200,11 @@ async function registerVersion(db: Db, { run, codeVersion }: Run, result: Select
     .execute();
 }
 
-async function recordAlarm(db: Db, run: number, { alarm }: Decision): Promise<void> {
-  if (alarm !== null) await raiseAlert(db, { run, kind: 'rmse_over_threshold', message: alarm });
+async function recordAlarm(db: Db, run: number, { alarm, ask }: Decision): Promise<void> {
+  if (alarm === null) return;
+  const asked =
+    ask === undefined
+      ? ''
+      : `. The night waits for an operator, ${ask.hours} hours at most: npm run pipeline -- approve --run ${run} --reason "…", or reject; after that what is served stays`;
+  await raiseAlert(db, { run, kind: 'rmse_over_threshold', message: `${alarm}${asked}` });
 }

@@ -104,7 +104,9 @@ function createLines(stream: NodeJS.WriteStream): Display {
   return {
     update: ({ run, asOf, stages, troubles }) => {
       if (run !== null) tell(`run ${run}, as-of ${asOf}`);
-      for (const stage of stages) if (stage.state !== 'running') tell(line(stage, plain));
+      // A running one where it has something to say: that somebody is waited for.
+      for (const stage of stages)
+        if (stage.state !== 'running' || stage.note !== null) tell(line(stage, plain));
       troubles.forEach(tell);
     },
     done: () => undefined,

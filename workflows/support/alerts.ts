@@ -23,6 +23,11 @@ export function tellsOfAlerts(): boolean {
   return patched('deliver-alerts');
 }
 
+/** Tells whoever gets alerts that a night waits for them. One that asked before there was this goes on without. */
+export async function tellOperator(): Promise<void> {
+  if (patched('tell-operator')) await startDelivery();
+}
+
 /**
  * Starts the delivery of the alerts that wait, and goes on at once: it outlives its parent, which no receiver can delay
  * or fail. Where it cannot be started the watchdog does so.

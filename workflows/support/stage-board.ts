@@ -10,8 +10,14 @@ export interface StageBoard {
   /**
    * Runs one stage under its domain name and keeps its line current. What the stage returns is passed on; its
    * `rows` and `note` are shown, and its `state` where it has one.
+   * @param waiting what is to be known while it runs, where somebody is waited for: on the terminal in its line, in the UI
+   *   above the table
    */
-  stage<Result>(name: string, work: () => Promise<Result>): Promise<Result>;
+  stage<Result>(
+    name: string,
+    work: () => Promise<Result>,
+    waiting?: { note: string; details: string },
+  ): Promise<Result>;
   /** The stage that failed first, if one did. */
   failedStage(): string | null;
   /** Sets the sentence under the table: the outcome in words. */
@@ -29,9 +35,11 @@ export function createStageBoard(): StageBoard {
       Object.assign(progress, { run, asOf });
       show();
     },
-    async stage(name, work) {
-      const line: StageLine = { stage: name, state: 'running', seconds: null, rows: null, note: null };
+    async stage(name, work, waiting) {
+      const note = waiting?.note ?? null;
+      const line: StageLine = { stage: name, state: 'running', seconds: null, rows: null, note };
       progress.stages.push(line);
+      conclusion = waiting?.details ?? conclusion;
       upsertSearchAttributes([{ key: searchAttributes.stage, value: name }]);
       show();
       const started = Date.now();
@@ -40,10 +48,11 @@ export function createStageBoard(): StageBoard {
         Object.assign(line, shown(result));
         return result;
       } catch (error) {
-        line.state = 'failed';
+        Object.assign(line, { state: 'failed', note: null });
         throw error;
       } finally {
         line.seconds = (Date.now() - started) / 1000;
+        if (waiting !== undefined) conclusion = '';
         show();
       }
     },
@@ -72,7 +81,7 @@ function render({ run, asOf, stages }: NightProgress, conclusion: string): strin
       .toReversed()
       .map(
         ({ stage, state, rows, seconds, note }) =>
-          `| ${MARKS[state]} | ${stage} | ${rows?.toLocaleString('en') ?? ''} | ${seconds?.toFixed(1) ?? ''} | ${note ?? ''} |`,
+          `| ${MARKS[state]} | ${stage} | ${rows?.toLocaleString('en') ?? ''} | ${seconds?.toFixed(1) ?? ''} | ${state === 'running' ? '' : (note ?? '')} |`,
       ),
   ];
   return [head, conclusion, table.join('\n')].filter((part) => part !== '').join('\n\n');
