@@ -13,7 +13,7 @@ export interface KeptSnapshot {
 
 /** Runs whose snapshot is kept, newest first. */
 export async function keptSnapshots(db: Db): Promise<KeptSnapshot[]> {
-  const kept = (await heldSnapshots(db)).map(({ run }) => run);
+  const kept = (await heldSnapshots(db)).filter(({ rules }) => rules >= 0).map(({ run }) => run);
   if (kept.length === 0) return [];
   return db
     .selectFrom('pipeline.runs')

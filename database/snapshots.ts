@@ -13,7 +13,15 @@ export interface HeldSnapshot {
   as_of: Date;
 }
 
-/** The snapshots that can be read, newest as-of first. */
+/**
+ * The rules of a snapshot whose image holds neither it nor another any more: below zero, so none that there are. Of those
+ * again it gives what they were.
+ */
+export function voided(rules: number): number {
+  return -1 - rules;
+}
+
+/** The snapshots that can be read, newest as-of first; voided rules say of one that its image was written into since. */
 export async function heldSnapshots(db: Db): Promise<HeldSnapshot[]> {
   const images = await attachedRuns(db, 'silver.ratings');
   if (images.length === 0) return [];

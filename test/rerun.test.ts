@@ -246,6 +246,106 @@ describe('from any stage', () => {
   });
 });
 
+describe('a night that brought the snapshot up to date', () => {
+  const change = ({ database }: NightTest) =>
+    database.pool.query(`
+      update movielens.ratings set rating = 1 where user_id = 3;
+      delete from movielens.ratings where user_id = 5 and movie_id < 8;
+      insert into movielens.ratings values (31, 2, 4, '2026-01-20 12:00:00'), (31, 5, 3.5, '2026-01-21 12:00:00')`);
+  let night: NightTest;
+  let expected: RunDigest['tables'];
+
+  async function secondNight(): Promise<NightTest> {
+    const test = await startTest();
+    await runNight(test, asOfOf(1));
+    await change(test);
+    return test;
+  }
+
+  beforeAll(async () => {
+    const undisturbed = await secondNight();
+    const { run } = await runNight(undisturbed, asOfOf(2));
+    expected = await tablesOf(undisturbed, run);
+    await undisturbed.close();
+    night = await secondNight();
+    await failIn(night, 'splitHoldout', asOfOf(2));
+    expect(await batch()).toEqual([{ follows: 1, image: 1 }]);
+  });
+  afterAll(() => night.close());
+
+  const batch = () =>
+    rows(
+      night,
+      `select b.follows, s.image from bronze.batches b join silver.snapshots s on s.run = b._batch_id
+       where b._batch_id = (select max(run) from pipeline.runs)`,
+    );
+
+  test.each(['silver gate', 'silver', 'bronze gate', 'silver'])(
+    'from %s: the same batch brings it to the same snapshot',
+    async (from) => {
+      broken.add('splitHoldout');
+      const outcome = await rerun(night, 2, from);
+      broken.delete('splitHoldout');
+      expect(outcome).toMatchObject({ status: 'failed', reason: 'splitHoldout is broken' });
+      expect(await batch()).toEqual([{ follows: 1, image: 1 }]);
+    },
+  );
+
+  test('what the speed layer has found in it is not taken for what it is made anew', async () => {
+    await night.database.pool.query(`
+      insert into speed.passes (workflow_id, execution_id, as_of, base_run, model_run, settings, read_at, changed_users,
+                                ratings, movies, finished_at)
+      values ('pass', 'pass', now(), 2, 1, '{}', now(), 0, 0, 0, now());
+      insert into speed.latest select true, pass, base_run, as_of, now() from speed.passes`);
+    broken.add('splitHoldout');
+    await rerun(night, 2, 'features');
+    const since = () => rows(night, 'select recent_since is null as forgotten from speed.latest');
+    expect(await since()).toEqual([{ forgotten: false }]);
+    await rerun(night, 2, 'silver');
+    broken.delete('splitHoldout');
+    expect(await since()).toEqual([{ forgotten: true }]);
+  });
+
+  test('and in the end it comes to what an undisturbed one comes to', async () => {
+    expect(await rerun(night, 2, 'split')).toMatchObject({ status: 'success', published: true });
+    expect(await tablesOf(night, 2)).toEqual(expected);
+  });
+
+  test('from bronze the source is read as a whole: the image of before is no snapshot any more', async () => {
+    await change(night);
+    await failIn(night, 'splitHoldout', asOfOf(3));
+    expect(await batch()).toEqual([{ follows: 2, image: 1 }]);
+    expect(await rerun(night, 3, 'bronze')).toMatchObject({ status: 'success', published: true });
+    expect(await batch()).toEqual([{ follows: null, image: 3 }]);
+    // The night after it follows that.
+    await runNight(night, asOfOf(4));
+    expect(await batch()).toEqual([{ follows: 3, image: 3 }]);
+  });
+
+  test('before silver was built, what has changed is read again and nothing else', async () => {
+    await change(night);
+    await failIn(night, 'runGate bronze', asOfOf(5));
+    expect(await rerun(night, 5, 'bronze')).toMatchObject({ status: 'success', published: true });
+    expect(await batch()).toEqual([{ follows: 4, image: 3 }]);
+  });
+
+  test('what it would carry over is gone: refused, with the stage that does without', async () => {
+    await failIn(night, 'splitHoldout', asOfOf(6));
+    await night.database.pool.query('drop table gold.user_totals_run5');
+    await expect(rerun(night, 6, 'silver')).rejects.toMatchObject({
+      cause: {
+        cause: {
+          type: 'RerunRefused',
+          message: expect.stringContaining(
+            'what stage bronze left is gone (the snapshot of run 5, which it changes), and silver needs it; --from "bronze"',
+          ) as string,
+        },
+      },
+    });
+    expect(await rerun(night, 6, 'bronze')).toMatchObject({ status: 'success', published: true });
+  });
+});
+
 describe('what is not right', () => {
   let night: NightTest;
   beforeAll(async () => {
@@ -303,7 +403,11 @@ describe('what is not right', () => {
   });
 
   test('what the stages before made was dropped', () =>
-    refused(2, 'refit', 'what stage bronze made (bronze.ratings, bronze.movies) was dropped'));
+    refused(
+      2,
+      'refit',
+      'what stage bronze left is gone (bronze.ratings, bronze.movies, bronze.changed_users), and refit needs it',
+    ));
 
   test('a newer run has begun since', async () => {
     await failIn(night, 'selectModel', asOfOf(3));

@@ -4,9 +4,6 @@ import type { RejectionReason } from '../../database/types/index.ts';
 /** Version of these rules: a snapshot that was made by others is not brought up to date but built anew. */
 export const SILVER_RULES = 1;
 
-/** What an image is said to be made by that holds no run's snapshot any more. */
-export const NO_RULES = -1;
-
 /** Whether a row of the catalogue as read names a movie that ratings may speak of. */
 export const isCatalogued = sql<boolean>`(movie_id between -2147483648 and 2147483647 and title is not null)`;
 

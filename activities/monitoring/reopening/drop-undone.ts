@@ -1,10 +1,11 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { type NightStage, stagesAround } from '../../../config/stages.ts';
-import type { Connection } from '../../../database/connect.ts';
+import type { Connection, Db } from '../../../database/connect.ts';
 import { dropPartitions } from '../../publishing/leftovers.ts';
 import type { RunReference } from '../../support/run.ts';
 import { type StageResult, runStage } from '../../support/stage.ts';
-import { TRACES, UNDO_STAGE } from './traces.ts';
+import { followedBy, tablesOf } from './data.ts';
+import { UNDO_STAGE } from './traces.ts';
 
 /**
  * Drops what the undone stages of a re-opened run have left in partitions, before any of them is done anew; no reader's
@@ -25,8 +26,10 @@ export function dropUndone(
       .limit(1)
       .executeTakeFirstOrThrow();
     const { onwards } = stagesAround(from_stage as NightStage);
+    // Where the batch stands: where it is undone too there is none.
+    const follows = await followedBy(connection.db, run);
     let rows = 0;
-    for (const table of onwards.flatMap((stage) => TRACES[stage].tables ?? [])) {
+    for (const table of onwards.flatMap((stage) => tablesOf(stage, follows))) {
       // An attempt that was given up for dead and wakes here must not drop what is made anew by then.
       await attempt.write(() => Promise.resolve());
       const { partitions, deferred } = await dropPartitions(
@@ -42,6 +45,15 @@ export function dropUndone(
         );
       rows += partitions;
     }
-    return attempt.finish(() => Promise.resolve({ rows }));
+    return attempt.finish(async ({ db }) => {
+      // Once nobody can read the snapshot: a pass that is under way with it has ended, for what it read is dropped.
+      if (onwards.includes('silver')) await forgetRecent(db, run);
+      return { rows };
+    });
   });
+}
+
+/** What the speed layer has found in the snapshot and keeps for its later passes is not of the one that is built anew. */
+async function forgetRecent(db: Db, run: number): Promise<void> {
+  await db.updateTable('speed.latest').set({ recent_since: null }).where('base_run', '=', run).execute();
 }

@@ -4,11 +4,10 @@ import type { ApplicationFailure } from '@temporalio/common';
 import { type NightStage, stagesAround } from '../../../config/stages.ts';
 import type { Db } from '../../../database/connect.ts';
 import type { RunStatus } from '../../../database/types/index.ts';
-import { heldSnapshots } from '../../../database/snapshots.ts';
-import { missingTables } from '../../publishing/pointer.ts';
 import { servingChampion } from '../../selection/champion.ts';
 import { type SelectionResult, findSelection } from '../../selection/result.ts';
 import { terminalFailure } from '../../support/failures.ts';
+import { missingData } from './data.ts';
 import { TRACES, twinRow } from './traces.ts';
 
 /** A run as the ledger has it. */
@@ -111,7 +110,7 @@ async function assertThere(
   if (missing.length > 0)
     throw refusal(
       run,
-      `what stage ${stage} made (${missing.join(', ')}) was dropped, and ${from} needs it; ${instead}`,
+      `what stage ${stage} left is gone (${missing.join(', ')}), and ${from} needs it; ${instead}`,
     );
 }
 
@@ -126,19 +125,4 @@ async function rowsOf(
   // Once it has decided, no twin is needed any more.
   const champion = decision === null ? await servingChampion(db) : null;
   return champion === null ? [] : [twinRow(champion.configuration)];
-}
-
-/** Of the tables that a stage made those that are not there any more, where the stages from `from` on read them. */
-async function missingData(db: Db, run: number, stage: NightStage, from: NightStage): Promise<string[]> {
-  const { tables = [] } = TRACES[stage];
-  // The clean-up reads batch and snapshot, and drops the rest itself where it is not published.
-  if (from === 'clean up' && stage !== 'bronze' && stage !== 'silver') return [];
-  const missing = await missingTables(
-    db,
-    tables.filter((table) => table !== 'silver.ratings' && table !== 'bronze.fingerprints'),
-    run,
-  );
-  // A snapshot is in an image, which may be an earlier run's.
-  const held = stage !== 'silver' || (await heldSnapshots(db)).some((one) => one.run === run);
-  return held ? missing : ['silver.ratings', ...missing];
 }

@@ -2,8 +2,8 @@ import { sql } from 'kysely';
 import { NIGHT_STAGES, type NightStage } from '../../../config/stages.ts';
 import type { Settings } from '../../../config/settings.ts';
 import type { Db } from '../../../database/connect.ts';
+import { voided } from '../../../database/snapshots.ts';
 import { configurationKey } from '../../../recommender/index.ts';
-import { NO_RULES } from '../../ingestion/refusal-reason.ts';
 import { TRACES, UNDO_STAGE, nightStageOf, twinRow } from './traces.ts';
 
 /** A run whose stages are undone. */
@@ -36,7 +36,8 @@ const FORGET: Partial<Record<NightStage, (db: Db, undone: UndoneRun) => Promise<
     // An image that the run has brought up to date is nobody's snapshot any more: no batch may follow one in it.
     await db
       .updateTable('silver.snapshots')
-      .set({ rules: NO_RULES })
+      .set({ rules: sql`${voided(0)} - rules` })
+      .where('rules', '>=', 0)
       .where('image', 'in', (own) =>
         own.selectFrom('silver.snapshots').select('image').where('run', '=', run),
       )
