@@ -51,9 +51,9 @@ export function activityOf(
 const POPULARITY = { head: 0.5, tail: [1.2, 2.9], bend: 1 / 17, least: 10 };
 
 /**
- * Weight of each movie by its place in a random order: a power of the place, and a steeper one beyond the bend. Steep
- * enough in large sets that, as in MovieLens 25M, the movie in the middle has six ratings and one in six more than a
- * hundred; in those up to a million, as in MovieLens 100K, few movies are hardly ever rated.
+ * Weight of each movie by its place in a random order: a power of the place, and a steeper one beyond the bend. Of 25
+ * million ratings the movie in the middle then has six, and one movie in six more than a hundred; in sets up to a
+ * million, which have fewer movies for their ratings, few are hardly ever rated.
  */
 export function popularityOf({ movies }: RatingShape, ratings: number, random: () => number): Float64Array {
   const places = Float64Array.from({ length: movies }, () => random());
