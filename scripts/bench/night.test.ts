@@ -18,54 +18,63 @@ async function bench(line: string, env: Record<string, string> = {}) {
 
 const READS = ['reads', 'p50_ms', 'p99_ms', 'p999_ms', 'max_ms', 'errors', 'empty', 'mixed'];
 
-test('two nights, a change between them, reads in the second one: on standard output one object', async () => {
-  const { code, stdout, stderr } = await bench(
-    '--ratings 20000 --change 2% --readers 2 --reads-per-second 40 --set recommendations.perUser=5 --json',
-    // Of the environment nothing may reach the measured night.
-    {
-      DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none',
-      SOURCE_DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none',
-    },
-  );
-  expect(code, stderr).toBe(0);
-  expect(stdout.trim().split('\n')).toHaveLength(1);
-  const report = JSON.parse(stdout) as Record<string, never>;
-  for (const name of ['wall_seconds', 'orchestration_seconds']) expect(report[name]).toBeGreaterThan(0);
-  expect(report.orchestration_seconds).toBeLessThan(report.wall_seconds);
-  const {
-    stages,
-    reads,
-    first_night: first,
-    change,
-  } = report as unknown as {
-    stages: { name: string; seconds: number; rows: number }[];
-    reads: Record<string, number>;
-    first_night: { ratings: number; wall_seconds: number; reads: null };
-    change: Record<string, number>;
-  };
-  expect(stages.map(({ name }) => name)).toEqual(
-    expect.arrayContaining(['bronze', 'silver', 'split', 'refit', 'recommendations', 'publish']),
-  );
-  for (const stage of stages) expect(Object.keys(stage)).toEqual(['name', 'seconds', 'rows']);
-  for (const name of READS) expect(reads[name], name).toBeGreaterThanOrEqual(0);
-  expect(reads.reads).toBeGreaterThan(0);
-  expect([reads.errors, reads.empty, reads.mixed]).toEqual([0, 0, 0]);
-  expect(first).toMatchObject({ ratings: 20_000, reads: null });
-  expect(report.ratings).toBe(first.ratings + change.fresh + change.newcomers + change.late - change.deleted);
-  expect(report).toMatchObject({ profile: 'small', spark: null, yardstick: {}, machine: {} });
-  if (process.platform === 'linux') {
-    expect(report.worker_peak_rss_mb).toBeGreaterThan(0);
-    expect(report.postgres_memory).toMatchObject({ peak_mb: expect.any(Number) as number });
-  }
+/** Two commands with servers of their own, three nights in all. */
+const LONG = 300_000;
 
-  const again = await bench('--ratings 20000');
-  expect(again.code, again.stderr).toBe(0);
-  expect(again.stderr).toContain('source_20000, made by an earlier call');
-  for (const text of ['20,000 ratings, profile small', 'orchestration', 'PostgreSQL alone', 'first night'])
-    expect(again.stdout).toContain(text);
-  // Of the nights only the source is left.
-  expect(readFileSync(join(folder, 'logs/worker.log'), 'utf8')).toContain('worker has drained');
-});
+test(
+  'two nights, a change between them, reads in the second one: on standard output one object',
+  async () => {
+    const { code, stdout, stderr } = await bench(
+      '--ratings 20000 --change 2% --readers 2 --reads-per-second 40 --set recommendations.perUser=5 --json',
+      // Of the environment nothing may reach the measured night.
+      {
+        DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none',
+        SOURCE_DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none',
+      },
+    );
+    expect(code, stderr).toBe(0);
+    expect(stdout.trim().split('\n')).toHaveLength(1);
+    const report = JSON.parse(stdout) as Record<string, never>;
+    for (const name of ['wall_seconds', 'orchestration_seconds']) expect(report[name]).toBeGreaterThan(0);
+    expect(report.orchestration_seconds).toBeLessThan(report.wall_seconds);
+    const {
+      stages,
+      reads,
+      first_night: first,
+      change,
+    } = report as unknown as {
+      stages: { name: string; seconds: number; rows: number }[];
+      reads: Record<string, number>;
+      first_night: { ratings: number; wall_seconds: number; reads: null };
+      change: Record<string, number>;
+    };
+    expect(stages.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['bronze', 'silver', 'split', 'refit', 'recommendations', 'publish']),
+    );
+    for (const stage of stages) expect(Object.keys(stage)).toEqual(['name', 'seconds', 'rows']);
+    for (const name of READS) expect(reads[name], name).toBeGreaterThanOrEqual(0);
+    expect(reads.reads).toBeGreaterThan(0);
+    expect([reads.errors, reads.empty, reads.mixed]).toEqual([0, 0, 0]);
+    expect(first).toMatchObject({ ratings: 20_000, reads: null });
+    expect(report.ratings).toBe(
+      first.ratings + change.fresh + change.newcomers + change.late - change.deleted,
+    );
+    expect(report).toMatchObject({ profile: 'small', spark: null, yardstick: {}, machine: {} });
+    if (process.platform === 'linux') {
+      expect(report.worker_peak_rss_mb).toBeGreaterThan(0);
+      expect(report.postgres_memory).toMatchObject({ peak_mb: expect.any(Number) as number });
+    }
+
+    const again = await bench('--ratings 20000');
+    expect(again.code, again.stderr).toBe(0);
+    expect(again.stderr).toContain('source_20000, made by an earlier call');
+    for (const text of ['20,000 ratings, profile small', 'orchestration', 'PostgreSQL alone', 'first night'])
+      expect(again.stdout).toContain(text);
+    // Of the nights only the source is left.
+    expect(readFileSync(join(folder, 'logs/worker.log'), 'utf8')).toContain('worker has drained');
+  },
+  LONG,
+);
 
 test.each([
   ['--ratings 10', '--ratings', 'expected a whole number from 1000'],
