@@ -25,10 +25,21 @@ export async function recommendationsFor(db: Db, user: number, limit: number): P
 
 /** A user who has a list, the smallest id; null before the first publish. */
 export async function anyUser(db: Db): Promise<number | null> {
+  // By the key of one table: lists come from two, and so in no order.
   const row = await db
-    .selectFrom('recommendations.batch_recs')
-    .select('user_id')
-    .orderBy('user_id')
+    .selectFrom('features.user_features as user')
+    .innerJoinLateral(
+      (inner) =>
+        inner
+          .selectFrom('recommendations.batch_recs as listed')
+          .whereRef('listed.user_id', '=', 'user.user_id')
+          .select('listed.rank')
+          .limit(1)
+          .as('first'),
+      (join) => join.onTrue(),
+    )
+    .select('user.user_id')
+    .orderBy('user.user_id')
     .limit(1)
     .executeTakeFirst();
   return row?.user_id ?? null;

@@ -136,7 +136,7 @@ export async function attachedRuns(db: Db, table: VersionedTable): Promise<numbe
   const { rows } = await sql<{ run: number }>`
     select substring(c.relname from '_run([0-9]+)$')::integer as run
     from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    where i.inhparent = ${table}::regclass and not i.inhdetachpending
+    where i.inhparent = ${table}::regclass and not i.inhdetachpending and c.relname ~ '_run[0-9]+$'
     order by 1`.execute(db);
   return rows.map(({ run }) => run);
 }

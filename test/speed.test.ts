@@ -75,9 +75,9 @@ test('a pass by command: new ratings are there to see, and its history is small 
     stdout: expect.stringContaining('1 users changed since run 1') as string,
   });
 
-  const query = `WorkflowType = 'speedLayer' and NightjarRun = 1`;
+  const query = `WorkflowType = 'speedLayer' and WorkflowId != 'too-early'`;
   await expect
-    .poll(async () => (await night.client.workflow.count(query)).count, { timeout: 30_000 })
+    .poll(async () => (await night.client.workflow.count(query)).count, { timeout: 60_000 })
     .toBe(2);
   const listed = night.client.workflow.list({ query });
   let seen = 0;

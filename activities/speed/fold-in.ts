@@ -31,39 +31,16 @@ const RATINGS_PER_CHUNK = 1_000_000;
  * their lists by the rules of a night. The overlay is replaced as a whole, in one transaction.
  */
 export async function foldInPass(
-  { connection, threads }: ActivityDependencies,
+  dependencies: ActivityDependencies,
   { pass }: FoldInInput,
-  { signal, report }: Heartbeat,
+  heartbeat: Heartbeat,
 ): Promise<FoldInResult> {
+  const { connection } = dependencies;
   const work = await loadPass(connection.db, pass);
   if (work.done !== null) return work.done;
-  const { modelRun, asOf, settings } = work;
-  const trouble = await supersededBy(connection.db, pass, modelRun);
-  const model = trouble === null ? await loadItems(connection, modelRun, signal) : null;
-  const result = await transaction(
-    connection,
-    async (session) => {
-      const { db } = session;
-      const none = trouble ?? (model?.configuration.family === 'popular' ? POPULAR : null);
-      const chunks = none === null ? await planChunks(db, pass) : [];
-      await prepareTables(db);
-      if (model !== null && none === null) {
-        const allowed = await listable(session, settings.minimumRatings, asOf);
-        for (const [at, chunk] of chunks.entries()) {
-          report({ step: 'folding users in', done: at, total: chunks.length });
-          await foldChunk(session, model, { pass, chunk, allowed, settings, threads, signal });
-        }
-      }
-      // Whoever else works for this pass waits here, and finds it done.
-      const { done } = await loadPass(db, pass, 'for update');
-      if (done !== null) return done;
-      const folded =
-        trouble === null ? await replaceOverlay(db, { modelRun, asOf, ratings: ratingsTable(pass) }) : 0;
-      const late = trouble ?? (await supersededBy(db, pass, modelRun, 'for share'));
-      if (late !== null && trouble === null) throw new Superseded(late);
-      return finishPass(db, pass, folded, none ?? `${folded.toLocaleString('en')} users folded in`);
-    },
-    { signal },
+  const superseded = await supersededBy(connection.db, work);
+  const result = await (
+    superseded === null ? foldIn(dependencies, work, heartbeat) : Promise.reject(new Superseded(superseded))
   ).catch((error: unknown) => {
     if (!(error instanceof Superseded)) throw error;
     return finishPass(connection.db, pass, 0, error.message);
@@ -72,9 +49,48 @@ export async function foldInPass(
   return result;
 }
 
+type Work = Awaited<ReturnType<typeof loadPass>>;
+
+/** @throws Superseded where the overlay, once it was made, is none of now: it is undone */
+async function foldIn(
+  { connection, threads }: ActivityDependencies,
+  work: Work,
+  { signal, report }: Heartbeat,
+): Promise<FoldInResult> {
+  const { pass, modelRun, asOf, settings } = work;
+  const model = await loadItems(connection, modelRun, signal);
+  const popular = model.configuration.family === 'popular';
+  return transaction(
+    connection,
+    async (session) => {
+      const { db } = session;
+      await prepareTables(db);
+      const chunks = popular ? [] : await planChunks(db, pass);
+      const allowed = await listable(session, settings.minimumRatings, asOf);
+      for (const [at, chunk] of chunks.entries()) {
+        report({ step: 'folding users in, chunk', done: at, total: chunks.length });
+        await foldChunk(session, model, { pass, chunk, allowed, settings, threads, signal });
+      }
+      // Whoever else works for this pass waits here, and finds it done.
+      const { done } = await loadPass(db, pass, 'for update');
+      if (done !== null) return done;
+      const folded = await replaceOverlay(db, { modelRun, asOf, ratings: ratingsTable(pass) });
+      const superseded = await supersededBy(db, work, 'for share');
+      if (superseded !== null) throw new Superseded(superseded);
+      return finishPass(
+        db,
+        pass,
+        folded,
+        popular ? POPULAR : `${folded.toLocaleString('en')} users folded in`,
+      );
+    },
+    { signal },
+  );
+}
+
 const POPULAR = 'popular has no factors: nobody to fold in';
 
-/** Found when the overlay was written already: it is undone. */
+/** Something newer is there or served: what it would fold in is the next pass's. */
 class Superseded extends Error {}
 
 async function loadPass(db: Db, pass: number, lock?: 'for update') {
@@ -89,14 +105,13 @@ async function loadPass(db: Db, pass: number, lock?: 'for update') {
   const done: FoldInResult | null =
     row.folded_at === null ? null : { rows: row.folded_users ?? 0, note: row.note ?? '' };
   const settings = (row.settings as Pick<Settings, 'recommendations'>).recommendations;
-  return { done, modelRun: row.model_run, asOf: row.as_of, settings };
+  return { pass, done, modelRun: row.model_run, asOf: row.as_of, settings };
 }
 
 /** Why the overlay of a pass would be none of now; null where it would. `lock` keeps it so to the transaction's end. */
 async function supersededBy(
   db: Db,
-  pass: number,
-  modelRun: number,
+  { pass, modelRun }: Pick<Work, 'pass' | 'modelRun'>,
   lock?: 'for share',
 ): Promise<string | null> {
   const latest = await db
@@ -120,6 +135,7 @@ async function finishPass(db: Db, pass: number, folded: number, note: string): P
     .updateTable('speed.passes')
     .set({ folded_users: folded, folded_at: sql`clock_timestamp()`, note })
     .where('pass', '=', pass)
+    .where('folded_at', 'is', null)
     .execute();
   return { rows: folded, note };
 }

@@ -106,8 +106,10 @@ async function replaceRows(
   query: { toOperationNode(): unknown },
 ): Promise<number> {
   const fresh = sql.table(`fresh_${table.split('.')[1]}`);
-  // The table's own columns in their order, so that whole rows compare.
-  await sql`create temporary table ${fresh} (like ${sql.table(table)}) on commit drop`.execute(db);
+  // The table's own columns in their order, so that whole rows compare; its number is the default.
+  await sql`create temporary table ${fresh} (like ${sql.table(table)} including defaults) on commit drop`.execute(
+    db,
+  );
   const columns = await columnsOf(db, table);
   const { numAffectedRows } = await sql`
     insert into ${fresh} (${columns}) select ${columns} from (${query}) q`.execute(db);
@@ -128,6 +130,6 @@ async function replaceRows(
 async function columnsOf(db: Db, table: string): Promise<RawBuilder<unknown>> {
   const { rows } = await sql<{ name: string }>`
     select attname as name from pg_attribute
-    where attrelid = ${table}::regclass and attnum > 0 and not attisdropped order by attnum`.execute(db);
+    where attrelid = ${table}::regclass and attnum > 0 and attname <> 'run' order by attnum`.execute(db);
   return sql.join(rows.map(({ name }) => sql.ref(name)));
 }

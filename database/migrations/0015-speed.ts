@@ -10,7 +10,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await createPasses(db);
   await createStatistics(db);
   await createOverlay(db);
-  await mergeStatistics(db);
+  await showStatistics(db);
   await mergeOverlay(db);
 }
 
@@ -44,25 +44,21 @@ async function createPasses(db: Kysely<unknown>): Promise<void> {
     .execute();
 }
 
+/** The number that stands for the speed layer where the versioned tables have a run's. */
+const SPEED = sql.lit(0);
+
+/**
+ * Partitions of the night's own tables, so that readers' views choose one of them by its number, as they choose a night's,
+ * and read it in the order of its indexes; a union of two tables has none.
+ */
 async function createStatistics(db: Kysely<unknown>): Promise<void> {
-  await sql`create table speed.trending (like store.trending)`.execute(db);
-  await sql`create table speed.movie_stats (like store.movie_stats)`.execute(db);
-  for (const table of ['speed.trending', 'speed.movie_stats'])
-    await db.schema.alterTable(table).dropColumn('run').execute();
-  await db.schema
-    .alterTable('speed.trending')
-    .addPrimaryKeyConstraint('speed_trending_key', ['rank'])
-    .execute();
-  await db.schema
-    .alterTable('speed.movie_stats')
-    .addPrimaryKeyConstraint('speed_movie_stats_key', ['movie_id'])
-    .execute();
-  // As on the night's: the fallback list reads the most popular movies first.
-  await db.schema
-    .createIndex('speed_movie_stats_popularity')
-    .on('speed.movie_stats')
-    .columns(['total_ratings desc', 'movie_id'])
-    .execute();
+  for (const name of ['trending', 'movie_stats']) {
+    const table = sql.table(`speed.${name}`);
+    const parent = sql.table(`store.${name}`);
+    await sql`create table ${table} (like ${parent}, check (run = ${SPEED}))`.execute(db);
+    await sql`alter table ${table} alter column run set default ${SPEED}`.execute(db);
+    await sql`alter table ${parent} attach partition ${table} for values in (${SPEED})`.execute(db);
+  }
   await sql`create table speed.recent_ratings (like silver.ratings)`.execute(db);
   await db.schema.alterTable('speed.recent_ratings').dropColumn('image').execute();
 }
@@ -82,34 +78,25 @@ async function createOverlay(db: Kysely<unknown>): Promise<void> {
     .execute();
 }
 
-const isShown = sql`exists (
-  select from speed.latest l, serving.pointer p where (l.base_as_of, l.base_run) >= (p.as_of, p.data_run))`;
-
 const listable = (column: string): RawBuilder<unknown> => sql`not exists (
   select from serving.blocked_items b where b.movie_id = ${sql.ref(column)} and b.lifted_at is null)`;
 
-/** As in 0009, and the speed layer's where it is shown. Both conditions are known before a table is looked at. */
-async function mergeStatistics(db: Kysely<unknown>): Promise<void> {
-  const nightsRun = sql`(select data_run from serving.pointer where not ${isShown})`;
-  for (const [view, list, where] of [
-    [
-      'recommendations.trending',
-      'rank, movie_id, title, total_ratings, overall_avg_rating, recent_ratings, recent_avg_rating, latest_rating, trending_score, window_days, as_of',
-      listable('t.movie_id'),
-    ],
-    [
-      'serving.movie_stats',
-      'movie_id, title, total_ratings, overall_avg_rating, recent_ratings, recent_avg_rating, latest_rating, trending_score',
-      sql`true`,
-    ],
-  ] as const) {
-    const name = view.split('.')[1];
-    await sql`
-      create or replace view ${sql.table(view)} as
-      select ${sql.raw(list)} from ${sql.table(`store.${name}`)} t where run = ${nightsRun} and ${where}
-      union all
-      select ${sql.raw(list)} from ${sql.table(`speed.${name}`)} t where ${isShown} and ${where}`.execute(db);
-  }
+/** As in 0009, but of the speed layer once its latest pass is no older than the published night. */
+async function showStatistics(db: Kysely<unknown>): Promise<void> {
+  const shown = sql`(
+    select case when (l.base_as_of, l.base_run) >= (p.as_of, p.data_run) then ${SPEED} else p.data_run end
+    from serving.pointer p left join speed.latest l on true)`;
+  await sql`
+    create or replace view recommendations.trending as
+    select rank, movie_id, title, total_ratings, overall_avg_rating, recent_ratings, recent_avg_rating,
+           latest_rating, trending_score, window_days, as_of
+    from store.trending t
+    where run = ${shown} and ${listable('t.movie_id')}`.execute(db);
+  await sql`
+    create or replace view serving.movie_stats as
+    select movie_id, title, total_ratings, overall_avg_rating, recent_ratings, recent_avg_rating, latest_rating,
+           trending_score
+    from store.movie_stats where run = ${shown}`.execute(db);
 }
 
 /** As in 0009, with whoever is folded in as they are now, and nothing of theirs as of the night. */

@@ -44,8 +44,6 @@ export interface Database {
 
   'speed.passes': speed.Passes;
   'speed.latest': speed.LatestPass;
-  'speed.trending': store.Trending;
-  'speed.movie_stats': store.MovieStats;
   'speed.recent_ratings': speed.RecentRatings;
   'speed.overlay': speed.Overlay;
 

@@ -1,4 +1,7 @@
-/** Schema `speed`: what has come since the last night. Readers see it through the views only. */
+/**
+ * Schema `speed`: what has come since the last night. Readers see it through the views only. `speed.trending` and
+ * `speed.movie_stats` are partitions of the night's tables, with the number 0 for the run.
+ */
 
 import type { GeneratedAlways } from 'kysely';
 import type { Json } from './pipeline.ts';
