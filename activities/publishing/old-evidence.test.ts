@@ -2,12 +2,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type TestDatabase, createTestDatabase } from '../../test/support/database.ts';
 import { closeRun, insertRun } from '../../test/support/runs.ts';
 import { resolveSettings } from '../../config/settings.ts';
-import { createStages } from '../../test/support/stages.ts';
+import { fillSource } from '../../test/support/source.ts';
+import { createStages, makeSnapshot } from '../../test/support/stages.ts';
 import { wouldForget } from './would-forget.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {
   database = await createTestDatabase();
+  await fillSource(database, 10, 10);
 });
 afterAll(() => database.drop());
 
@@ -83,6 +85,7 @@ test('experiments of engineers are kept as long as the nights, and what never en
   const run = await night();
   const { abandoned } = await wouldForget(database.db, resolveSettings('small', OVERRIDES), true);
   expect(abandoned).toBe(2);
+  await makeSnapshot(createStages(database), run);
   await createStages(database).retireVersions({ run });
   const stays = ['cancelled of late', 'of last night', 'old but under way'];
   expect(await left()).toEqual({
@@ -107,6 +110,7 @@ test('an experiment on the run of a kept version stays with it', async () => {
   await experiment(kept, 'on a kept version', { created: 1, finished: 1 });
   for (let at = 0; at < 3; at++) await closeRun(database, await night());
   const run = await night();
+  await makeSnapshot(createStages(database), run);
   await createStages(database).retireVersions({ run });
   expect((await left()).ab_tests).toContain('on a kept version');
   expect((await left()).grid_searches).toContain('on a kept version');

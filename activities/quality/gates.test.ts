@@ -37,7 +37,7 @@ async function readEverything(): Promise<string> {
     ({ name }) => `
     select '${name}' as view, count(*) as rows, sum(hashtextextended(v::text, 0)::numeric) as sum from ${name} v`,
   );
-  return JSON.stringify((await database.pool.query(sums.join(' union all '))).rows);
+  return JSON.stringify((await database.pool.query(`${sums.join(' union all ')} order by view`)).rows);
 }
 afterAll(() => database.drop());
 

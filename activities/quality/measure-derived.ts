@@ -52,20 +52,20 @@ export async function measureFeatures(db: Db, { run }: Run): Promise<Measurement
 /** Factors of the version to be served, in one pass over each side. */
 export async function measureModel(db: Db, { run }: Run): Promise<Measurements> {
   const at = sql.lit(run);
+  const factors = sql`(
+    select factors from store.user_factors where run = ${at}
+    union all
+    select factors from store.item_factors where run = ${at}
+  )`;
+  if ((await sql`select from ${factors} f limit 1`.execute(db)).rows.length === 0) return { checks: {} };
   const { parameters } = await readSelection(db, run);
   const { rows } = await sql<{ rows: number; expected: number; uneven: number; infinite: number }>`
-    with factors as (
-      select factors from store.user_factors where run = ${at}
-      union all
-      select factors from store.item_factors where run = ${at}
-    )
     select count(*) as rows,
            (select users + rated_movies from silver.snapshots where run = ${at}) as expected,
            count(*) filter (where cardinality(factors) <> ${sql.lit(exportedWidth(parameters))}) as uneven,
            count(*) filter (where factors && array['NaN', 'Infinity', '-Infinity']::real[]) as infinite
-    from factors`.execute(db);
+    from ${factors} f`.execute(db);
   const [{ rows: found, expected, uneven, infinite }] = rows;
-  if (found === 0) return { checks: {} };
   return {
     checks: {
       factors_complete: {

@@ -179,8 +179,8 @@ test('a night on them is the same as on the embedded ones', async () => {
   }
 });
 
-test('PostgreSQL is restarted in COPY', async () => {
-  // Ratings that come slowly: a COPY of a second or two.
+test('PostgreSQL is restarted while the source is read', async () => {
+  // Ratings that come slowly: a statement of a second or two.
   await database.pool.query(`
     alter table movielens.ratings rename to stored;
     create function movielens.slowly(movielens.stored) returns boolean language plpgsql volatile as
@@ -189,7 +189,7 @@ test('PostgreSQL is restarted in COPY', async () => {
   await startWorker('real');
   const handle = await start();
   await until(
-    `select 1 from pg_stat_activity where query like 'copy (%movielens%' and state = 'active' and wait_event = 'PgSleep'`,
+    `select 1 from pg_stat_activity where query ilike '%movielens.ratings%' and state = 'active' and wait_event = 'PgSleep'`,
   );
   await postgres.restart('SIGINT');
   expect(await finishedDigest(handle)).toMatchObject({ digest: undisturbed.digest });
@@ -203,7 +203,11 @@ test.each(['SIGINT', 'SIGKILL'] as const)('PostgreSQL is restarted with %s in tr
   const since = (await database.pool.query<{ at: Date }>('select pg_postmaster_start_time() as at')).rows[0]
     .at;
   await postgres.restart(signal);
-  expect(await finishedDigest(handle)).toMatchObject({ digest: undisturbed.digest });
+  const { tables } = await finishedDigest(handle);
+  // A crash empties what is unlogged: the batch, which is read again only where a stage still needs it.
+  const survives = ([table]: [string, unknown]) => signal === 'SIGINT' || table !== 'bronze.ratings';
+  const logged = (all: RunDigest['tables']) => Object.fromEntries(Object.entries(all).filter(survives));
+  expect(logged(tables)).toEqual(logged(undisturbed.tables));
   const after = await database.pool.query<{ at: Date }>('select pg_postmaster_start_time() as at');
   expect(after.rows[0].at.getTime()).toBeGreaterThan(since.getTime());
 });
