@@ -63,7 +63,10 @@ export interface FixedColumns {
  * @throws where there are more rows than places, or they have another layout
  */
 export async function readFixedColumns(stream: Readable, target: FixedColumns): Promise<void> {
-  const { columns } = target;
+  // As bits, whatever they are: in loops of 25 million rows two kinds of arrays take twice as long as one.
+  const columns = target.columns.map(
+    ({ buffer, byteOffset, length }) => new Int32Array(buffer, byteOffset, length),
+  );
   const places = columns[0].length;
   const tupleBytes = 2 + columns.length * 8;
   await eachTuple(stream, columns.length, tupleBytes, (bytes, at) => {
@@ -72,8 +75,7 @@ export async function readFixedColumns(stream: Readable, target: FixedColumns): 
     const row = target.filled++;
     for (let column = 0, field = at; column < columns.length; column++, field += 8) {
       if (bytes.getInt32(field) !== 4) throw new Error('binary COPY: a null or a column that is not 4 bytes');
-      const values = columns[column];
-      values[row] = values instanceof Int32Array ? bytes.getInt32(field + 4) : bytes.getFloat32(field + 4);
+      columns[column][row] = bytes.getInt32(field + 4);
     }
   });
 }

@@ -34,8 +34,23 @@ function sumOfHashes({ users, items, ratings }: RatingTriples, from: number, to:
     first = (first + hash) | 0;
     second = (second + mix(hash ^ 0x5bd1e995)) | 0;
   }
-  const hex = (sum: number): string => (sum >>> 0).toString(16).padStart(8, '0');
-  return hex(first) + hex(second);
+  return toHex(first) + toHex(second);
+}
+
+/** The checksum of so many `rows` from the first one on, here and now: for few. */
+export function checksumOfRows(ratings: RatingTriples, rows: number): string {
+  return sumOfHashes(ratings, 0, rows);
+}
+
+/** The checksum of a set that two disjoint ones make up. */
+export function joinChecksums(one: string, other: string): string {
+  const half = (from: number): string =>
+    toHex(Number.parseInt(one.slice(from, from + 8), 16) + Number.parseInt(other.slice(from, from + 8), 16));
+  return half(0) + half(8);
+}
+
+function toHex(sum: number): string {
+  return (sum >>> 0).toString(16).padStart(8, '0');
 }
 
 /** Finaliser of MurmurHash3 (Appleby 2011). */

@@ -1,7 +1,8 @@
 /** Pure computing: typed arrays in, typed arrays out. No SQL, no Temporal, no files but its own thread code. */
 
 export { abGroup, crc32OfText, splitRatings, userGroup } from './split.ts';
-export { checksumRatings } from './checksum.ts';
+export { checksumOfRows, checksumRatings, joinChecksums } from './checksum.ts';
+export { createLookup } from './ids.ts';
 export { holm, pairedBootstrap } from './bootstrap.ts';
 export type { BootstrapResult, PairedValues } from './bootstrap.ts';
 export { configurationKey, predictsRatings } from './configuration.ts';

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, renameSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Service } from './keeper-protocol.ts';
@@ -28,6 +29,8 @@ const SETTINGS: Record<string, string> = {
   // Compiling a plan costs more than it gives on statements of seconds.
   jit: 'off',
   max_connections: '100',
+  // The leader works too: one process for each processor, more only take turns (users' totals: 5.5 s, with two workers 7).
+  max_parallel_workers_per_gather: String(Math.max(1, availableParallelism() - 1)),
 };
 
 /** For tests: what a crash would cost does not matter, the time of a flush does. */

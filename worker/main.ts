@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { NativeConnection } from '@temporalio/worker';
 import { createAlertChannels } from '../activities/monitoring/channels/index.ts';
+import { InputKeeper } from '../activities/training/kept-input.ts';
 import { cacheDirectory } from '../config/cache.ts';
 import { codeVersion } from '../config/code-version.ts';
 import { loadDotEnv } from '../config/dot-env.ts';
@@ -74,6 +75,7 @@ async function main(): Promise<void> {
         connection,
         source,
         cacheFolder: join(cacheDirectory(process.env), 'snapshots'),
+        inputs: new InputKeeper(),
         threads: environment.NIGHTJAR_THREADS,
         codeVersion: version,
         channels,

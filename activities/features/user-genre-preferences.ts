@@ -1,8 +1,8 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import type { Run } from '../support/run.ts';
 import { ofChangedUsers } from '../ingestion/batch.ts';
-import { instant, rounded } from './expressions.ts';
+import { instant } from './expressions.ts';
 
 /** The ten genres and their columns; a movie counts for each of its genres. */
 export const PREFERENCE_GENRES = {
@@ -18,6 +18,20 @@ export const PREFERENCE_GENRES = {
   pref_animation: 'Animation',
 } as const;
 
+/** What a rating counts in a sum of half-stars and of counts: no user has so many ratings that the one runs into the other. */
+const ONE = 1 << 24;
+
+/**
+ * The average in stars, rounded half up at four digits: by whole numbers, in which it is exact, and in one sum of each
+ * genre, because ten averages of numerics take three times as long.
+ */
+function averageOfGenre(column: string): RawBuilder<number> {
+  const one = sql.lit(ONE);
+  const packed = sql`sum(${one} + (rating.rating * 2)::integer) filter (where movie.${sql.ref(column)})`;
+  const [halfStars, count] = [sql`(${packed} % ${one})`, sql`(${packed} / ${one})`];
+  return sql`coalesce((${halfStars} * 10000 + ${count}) / (2 * ${count}), 0) / 10000.0::double precision`;
+}
+
 /**
  * Average rating by genre, 0 where there is none, for users with a rating in at least one of the ten. Those of users
  * who are the same since `follows`, a run whose table is there, are carried over.
@@ -29,14 +43,23 @@ export function userGenrePreferences(db: Db, { run, startedAt }: Run, image: num
     .selectFrom('bronze.changed_users')
     .where('_batch_id', '=', sql.lit(run))
     .select('bronze.changed_users.user_id');
-  // A movie's genres are looked at once, not with each of its ratings.
-  const movies = db
+  const genresOf = (which: (genre: string) => RawBuilder<boolean>) =>
+    columns.map(([column, genre]) => which(genre).as(column));
+  const includes = (genre: string) => sql<boolean>`${sql.lit(genre)} = any(genre_list)`;
+  const ofTheTen = db
     .selectFrom('silver.movies')
     .where('run', '=', sql.lit(run))
     .where(sql<boolean>`genre_list && array[${sql.join(genres.map((genre) => sql.lit(genre)))}]`)
-    .select('movie_id')
-    .select(columns.map(([column, genre]) => sql<boolean>`${sql.lit(genre)} = any(genre_list)`.as(column)))
-    .as('movie');
+    .select('movie_id');
+  // Of all ratings grouped, so that a movie's genres are looked at once: otherwise the planner does so with each rating. Of
+  // few it does not matter, and how many groups there are it guesses wrong.
+  const movies =
+    follows === null
+      ? ofTheTen
+          .groupBy('movie_id')
+          .select(genresOf((genre) => sql`bool_or(${includes(genre)})`))
+          .as('movie')
+      : ofTheTen.select(genresOf(includes)).as('movie');
   const computed = db
     .selectFrom('silver.ratings as rating')
     .innerJoin(movies, 'movie.movie_id', 'rating.movie_id')
@@ -44,13 +67,7 @@ export function userGenrePreferences(db: Db, { run, startedAt }: Run, image: num
     .$if(follows !== null, (query) => query.where(ofChangedUsers(run)))
     .groupBy('rating.user_id')
     .select([sql.lit(run).as('run'), 'rating.user_id'])
-    .select(
-      columns.map(([column]) => {
-        // Whole half-stars: their average is exact.
-        const ofGenre = sql`avg((rating.rating * 2)::integer) filter (where movie.${sql.ref(column)})`;
-        return rounded(sql`coalesce(${ofGenre}, 0) / 2`, 4).as(column);
-      }),
-    )
+    .select(columns.map(([column]) => averageOfGenre(column).as(column)))
     .select(instant(startedAt).as('_computed_at'));
   if (follows === null) return computed;
   const carried = db

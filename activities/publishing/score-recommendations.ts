@@ -33,29 +33,38 @@ export function scoreRecommendations(
     await attempt.write(({ db }) => createDetachedPartition(db, 'store.batch_recs', run));
     const finished = await attempt.finishedChunks();
     const users = model.userIds.length;
-    await withSnapshotMatrix(dependencies, run, signal, async (ratings) => {
-      for (let from = 0; from < users; from += USERS_PER_CHUNK) {
-        const chunk = `users ${from}`;
-        if (finished.has(chunk)) continue;
-        report({ step: 'scoring users', done: from, total: users });
-        const lists = await recommendTopN(model, {
-          n: perUser,
-          ratings,
-          excludeRated,
-          minimumRatings,
-          excluded,
-          users: [from, Math.min(users, from + USERS_PER_CHUNK)],
-          threads,
-          signal,
-        });
-        await attempt.writeChunk(chunk, (session) =>
-          writeLists(
-            session,
-            run,
-            { table: 'store.batch_recs', columns: ['user_id', 'movie_id', 'predicted_score'] },
-            lists,
-          ),
-        );
+    await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, async (ratings) => {
+      // One chunk is written while the next one is scored; no more than two are in memory.
+      let writing: Promise<unknown> = Promise.resolve();
+      try {
+        for (let from = 0; from < users; from += USERS_PER_CHUNK) {
+          const chunk = `users ${from}`;
+          if (finished.has(chunk)) continue;
+          report({ step: 'scoring users', done: from, total: users });
+          const lists = await recommendTopN(model, {
+            n: perUser,
+            ratings,
+            excludeRated,
+            minimumRatings,
+            excluded,
+            users: [from, Math.min(users, from + USERS_PER_CHUNK)],
+            threads,
+            signal,
+          });
+          await writing;
+          writing = attempt.writeChunk(chunk, (session) =>
+            writeLists(
+              session,
+              run,
+              { table: 'store.batch_recs', columns: ['user_id', 'movie_id', 'predicted_score'] },
+              lists,
+            ),
+          );
+          // Seen at the next chunk or below; until then it is nobody's.
+          writing.catch(() => undefined);
+        }
+      } finally {
+        await writing;
       }
     });
     report({ step: 'indexing' });

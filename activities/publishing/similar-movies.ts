@@ -20,7 +20,7 @@ export function computeSimilarMovies(
     const excluded = await readBlockedAt(connection.db, startedAt);
     report({ step: 'loading the model' });
     const model = await loadModel(connection, run, signal);
-    const lists = await withSnapshotMatrix(dependencies, run, signal, (ratings) => {
+    const lists = await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, (ratings) => {
       report({ step: 'comparing movies', total: model.itemIds.length });
       return similarItems(model, {
         n: settings.similar.perMovie,

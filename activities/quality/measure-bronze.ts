@@ -98,28 +98,48 @@ export function ofAll(part: number, all: number): string {
   return `${part} of ${all}, ${((part / all) * 100).toFixed(2)}%`;
 }
 
+/** What one pass over a batch finds. */
+interface Seen {
+  rows: number;
+  nullKeys: number;
+  outOfDomain: number;
+  future: number;
+  orphans: number;
+  newest: Date | null;
+}
+
 /**
- * One pass for what a row shows by itself, one for the catalogue; where there is dirt, one more for
- * each kind of it, which ends at the rows of its sample.
+ * One pass that asks of each row whether it is good in every respect, which nearly all are. Only where one is not, a
+ * second one for each way of not being so, and one more for each that there is, which ends at the rows of its sample.
  */
-async function measureBatch(db: Db, run: Batch): Promise<Measurements> {
-  const batch = run.ratings;
-  const { rows } = await sql<{
-    rows: number;
-    nullKeys: number;
-    outOfDomain: number;
-    future: number;
-    orphans: number;
-    newest: Date | null;
-  }>`
-    select count(*) as rows,
-           count(*) filter (where ${nullKey}) as "nullKeys",
+async function lookAt(db: Db, run: Batch): Promise<Seen> {
+  const newest = sql`max(rating_timestamp::timestamptz)
+    filter (where isfinite(rating_timestamp) and rating_timestamp <= ${instant(run.asOf)})`;
+  const { rows: all } = await sql<Pick<Seen, 'rows' | 'newest'> & { dirty: number }>`
+    select count(*) as rows, count(*) filter (where ${isGood(run)} is not true) as dirty, ${newest} as newest
+    from ${run.ratings}`.execute(db);
+  const [{ dirty, ...seen }] = all;
+  if (dirty === 0) return { ...seen, nullKeys: 0, outOfDomain: 0, future: 0, orphans: 0 };
+  const { rows: apart } = await sql<Omit<Seen, 'rows' | 'newest'>>`
+    select count(*) filter (where ${nullKey}) as "nullKeys",
            count(*) filter (where ${outOfDomain}) as "outOfDomain",
            count(*) filter (where ${future(run)}) as future,
-           count(*) filter (where ${orphan(run)}) as orphans,
-           max(rating_timestamp::timestamptz) filter (where isfinite(rating_timestamp) and rating_timestamp <= ${instant(run.asOf)}) as newest
-    from ${batch}`.execute(db);
-  const [seen] = rows;
+           count(*) filter (where ${orphan(run)}) as orphans
+    from ${run.ratings}`.execute(db);
+  return { ...seen, ...apart[0] };
+}
+
+/** Whether a row has none of the faults; null may stand for false. */
+function isGood({ movies, startedAt }: Batch): RawBuilder<boolean> {
+  return sql`(user_id is not null
+    and rating = any('{0.5,1,1.5,2,2.5,3,3.5,4,4.5,5}'::double precision[])
+    and isfinite(rating_timestamp) and rating_timestamp <= ${instant(startedAt)}
+    and movie_id in (select movie_id from ${movies} and movie_id is not null))`;
+}
+
+async function measureBatch(db: Db, run: Batch): Promise<Measurements> {
+  const batch = run.ratings;
+  const seen = await lookAt(db, run);
   if (seen.rows + (run.unchanged?.rows ?? 0) === 0) return { checks: {} };
   const newest = later(seen.newest, run.unchanged?.newest ?? null);
   const age = newest === null ? null : (run.asOf.getTime() - newest.getTime()) / 86_400_000;

@@ -7,8 +7,8 @@ import type { Run } from '../support/run.ts';
 import { type Measurements, type Observation, SAMPLE_ROWS } from './check.ts';
 
 /**
- * The lists that are about to be shown, against the snapshot that they were made from: one pass over the lists, one over
- * the neighbours. What is found costs a pass more, for its sample. And against the lists that they take the place of: one
+ * The lists that are about to be shown, against the snapshot that they were made from: three passes over the lists, one
+ * over the neighbours. What is found costs a pass more, for its sample. And against the lists that they take the place of: one
  * more pass for the users, and a sample of both.
  */
 export async function measurePublish(db: Db, context: Run): Promise<Measurements> {
@@ -36,7 +36,10 @@ export async function measurePublish(db: Db, context: Run): Promise<Measurements
 
 const NO_LISTS: Observation = { observed: null, finding: 'no lists' };
 
-/** Each user's list: whether it is as long as it can be, and what in it should not be there. */
+/**
+ * Each user's list: whether it is as long as it can be, and what in it should not be there. What is in the lists is counted
+ * apart from the lists themselves: of distinct values PostgreSQL makes no parallel plan.
+ */
 async function measureLists(db: Db, { run, settings, startedAt }: Run) {
   const at = sql.lit(run);
   const image = sql.lit(await imageOf(db, run));
@@ -47,16 +50,12 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run) {
       where run = ${at} and ratings >= ${sql.lit(minimumRatings)} and movie_id not in ${blockedAt(startedAt)}
     ),
     listed as (
-      select b.user_id, count(*) as entries, min(b.rank) as first, max(b.rank) as last,
-             count(distinct b.movie_id) as movies, count(s.movie_id) as rated,
-             count(*) filter (where m.title is null) as untitled
-      from store.batch_recs b
-      left join silver.ratings s on s.image = ${image} and s.user_id = b.user_id and s.movie_id = b.movie_id
-      left join store.movies m on m.run = ${at} and m.movie_id = b.movie_id
-      where b.run = ${at} group by b.user_id
+      select user_id, count(*) as entries, min(rank) as first, max(rank) as last,
+             count(distinct movie_id) as movies
+      from store.batch_recs where run = ${at} group by user_id
     ),
     expected as (
-      select user_id, entries, first, last, movies, rated, untitled, u.user_id is null as unknown,
+      select user_id, entries, first, last, movies, u.user_id is null as unknown,
              -- Only a list that is not full can be short of what is left.
              case when g.entries = ${sql.lit(perUser)} then ${sql.lit(perUser)}
                else least(${sql.lit(perUser)}, (select count(*) from listable) - ${
@@ -72,16 +71,25 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run) {
     ),
     judged as (
       select user_id, coalesce(entries, 0) as entries, expected,
-             coalesce(rated, 0) as rated, coalesce(untitled, 0) as untitled,
              unknown or coalesce(entries, 0) <> expected
                or first <> 1 or last <> entries or movies <> entries as incomplete
       from expected
     )`;
-  const { rows } = await sql<Record<'entries' | 'incomplete' | 'rated' | 'untitled', number>>`${judged}
-    select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete,
-           coalesce(sum(rated), 0) as rated, coalesce(sum(untitled), 0) as untitled
+  const { rows } = await sql<Record<'entries' | 'incomplete', number>>`${judged}
+    select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete
     from judged`.execute(db);
-  const [{ entries, incomplete, rated, untitled }] = rows;
+  const [{ entries, incomplete }] = rows;
+  const untitled = await count(
+    db,
+    sql`
+      from store.batch_recs b left join store.movies m on m.run = ${at} and m.movie_id = b.movie_id
+      where b.run = ${at} and m.title is null`,
+  );
+  const listedAndRated = sql`
+    from store.batch_recs b
+    join silver.ratings s on s.image = ${image} and s.user_id = b.user_id and s.movie_id = b.movie_id
+    where b.run = ${at}`;
+  const rated = excludeRated ? await count(db, listedAndRated) : 0;
   const observe = async (observed: number, query: RawBuilder<unknown>): Promise<Observation> =>
     entries === 0 ? NO_LISTS : { observed, sample: observed === 0 ? [] : await sample(db, query) };
   return {
@@ -93,13 +101,7 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run) {
         sql`${judged} select user_id, entries, expected from judged where incomplete`,
       ),
       no_rated_movie: excludeRated
-        ? await observe(
-            rated,
-            sql`
-              select b.user_id, b.movie_id from store.batch_recs b
-              join silver.ratings s on s.image = ${image} and s.user_id = b.user_id and s.movie_id = b.movie_id
-              where b.run = ${at}`,
-          )
+        ? await observe(rated, sql`select b.user_id, b.movie_id ${listedAndRated}`)
         : {
             observed: null,
             skipped: 'skipped: lists may hold rated movies, recommendations.excludeRated is false',
@@ -153,6 +155,11 @@ function sampleUntitled(db: Db, run: number): Promise<unknown[]> {
       ) l left join store.movies m on m.run = ${at} and m.movie_id = l.movie_id
       where m.title is null`,
   );
+}
+
+async function count(db: Db, from: RawBuilder<unknown>): Promise<number> {
+  const { rows } = await sql<{ rows: number }>`select count(*) as rows ${from}`.execute(db);
+  return rows[0].rows;
 }
 
 /** The first rows of what a query finds. */

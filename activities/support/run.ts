@@ -1,6 +1,7 @@
 import type { Connection, Db } from '../../database/connect.ts';
 import { type Settings, readSettings } from '../../config/settings.ts';
 import type { AlertChannel } from '../monitoring/channels/channel.ts';
+import type { InputKeeper } from '../training/kept-input.ts';
 import { terminalFailure } from './failures.ts';
 
 /** What every activity of a night is told: which run it works for. All else it reads from the ledger. */
@@ -16,6 +17,8 @@ export interface ActivityDependencies {
   source: Connection;
   /** Where this host keeps copies of snapshots; none where it is null. */
   cacheFolder: string | null;
+  /** What numeric activities leave for each other in this process's memory. */
+  inputs: InputKeeper;
   /** Worker threads that one numeric activity may use. */
   threads: number;
   /** Version of the code that computes, for the ledger and the models' metadata. */

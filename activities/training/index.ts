@@ -1,6 +1,6 @@
 import { withHeartbeat } from '../support/with-heartbeat.ts';
-import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
-import { type StageResult, runStage } from '../support/stage.ts';
+import type { ActivityDependencies, RunReference } from '../support/run.ts';
+import { runStage } from '../support/stage.ts';
 import {
   type ArmTwinInput,
   type ArmTwinResult,
@@ -19,19 +19,14 @@ import {
   beginGridSearch,
   finishGridSearch,
 } from './grid-search.ts';
-import { type SplitChecksums, checksumInput, loadModelInput } from './model-input.ts';
 import { type RefitResult, refitModel } from './refit-model.ts';
+import { type SplitResult, splitSnapshot } from './split-snapshot.ts';
 
 export type { EvaluateTwinInput, TwinResult } from './evaluate-twin.ts';
 export type { GridPointInput, GridPointResult } from './grid-point.ts';
 export type { GridSearchOutcome } from './grid-search.ts';
 export type { RefitResult } from './refit-model.ts';
-
-export interface SplitResult extends StageResult {
-  train: number;
-  holdout: number;
-  note: string;
-}
+export type { SplitResult } from './split-snapshot.ts';
 
 export type TrainingActivities = ReturnType<typeof createTrainingActivities>;
 
@@ -42,39 +37,9 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
     /** Counts and checksums the stable split of the run's snapshot. */
     splitHoldout: ({ run }: RunReference): Promise<SplitResult> =>
       withHeartbeat(({ signal }) =>
-        runStage(connection, { run, stage: 'split', signal }, async (attempt) => {
-          const { settings } = await loadRun(connection.db, run);
-          const seed = settings.evaluation.holdoutSeed;
-          const { ratings, train, checksums } = await splitSnapshot(dependencies, run, seed, signal);
-          const holdout = ratings - train;
-          const { users, rated_movies } = await connection.db
-            .selectFrom('silver.snapshots')
-            .select(['users', 'rated_movies'])
-            .where('run', '=', run)
-            .executeTakeFirstOrThrow();
-          return attempt.finish(async ({ db }) => {
-            await db
-              .insertInto('gold.splits')
-              .values({
-                run,
-                seed,
-                ratings,
-                train,
-                holdout,
-                users,
-                movies: rated_movies,
-                train_checksum: checksums.train,
-                holdout_checksum: checksums.holdout,
-              })
-              .execute();
-            return {
-              rows: ratings,
-              train,
-              holdout,
-              note: `${train.toLocaleString('en')} train, ${holdout.toLocaleString('en')} holdout`,
-            };
-          });
-        }),
+        runStage(connection, { run, stage: 'split', signal }, (attempt) =>
+          splitSnapshot(dependencies, attempt, signal),
+        ),
       ),
 
     /** Trains a configuration on the train part only and measures it on the holdout. */
@@ -104,19 +69,4 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
     evaluateArmTwin: (input: ArmTwinInput): Promise<ArmTwinResult> =>
       withHeartbeat((heartbeat) => evaluateArmTwin(dependencies, input, heartbeat)),
   };
-}
-
-async function splitSnapshot(
-  dependencies: ActivityDependencies,
-  run: number,
-  seed: number,
-  signal: AbortSignal,
-): Promise<{ ratings: number; train: number; checksums: SplitChecksums }> {
-  const input = await loadModelInput(dependencies, run, seed, signal);
-  try {
-    const checksums = await checksumInput(input, signal);
-    return { ratings: input.columns.users.length, train: input.train, checksums };
-  } finally {
-    input.columns.release();
-  }
 }

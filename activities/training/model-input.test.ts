@@ -7,7 +7,8 @@ import { type TestDatabase, createTestDatabase } from '../../test/support/databa
 import { callActivity, closeRun, insertRun } from '../../test/support/runs.ts';
 import { fillSource } from '../../test/support/source.ts';
 import { SMALL, createStages, makeSnapshot } from '../../test/support/stages.ts';
-import { checksumInput, loadModelInput } from './model-input.ts';
+import { loadModelInput } from './model-input.ts';
+import { checksumInput } from './registered-split.ts';
 
 const SEED = 42;
 let database: TestDatabase;
@@ -102,4 +103,42 @@ test('a newer snapshot takes the place of the one before, and leaves other datab
     expect.stringContaining(`-run${next}-seed${SEED}.ratings`),
   ]);
   expect(readdirSync(folder)).toHaveLength(2);
+});
+
+test('a night that follows another has its copy made of that one and what has changed; not of a damaged one', async () => {
+  await database.pool.query(
+    `update pipeline.runs set status = 'success', finished_at = now() where status = 'running'`,
+  );
+  const stages = createStages(database);
+  const before = await insertRun(database, { asOf: '2026-02-03T00:00:00Z', overrides: SMALL });
+  await makeSnapshot(stages, before);
+  await stages.splitHoldout({ run: before });
+  await load(folder, before);
+  const [copy] = files();
+  const good = readFileSync(copy);
+  await closeRun(database, before);
+  await database.pool.query(`
+    delete from movielens.ratings where user_id = 2 or (user_id = 3 and movie_id % 2 = 0);
+    update movielens.ratings set rating = 5.5 - rating where user_id = 4;
+    insert into movielens.ratings select 1000, movie_id, rating, rating_timestamp from movielens.ratings where user_id = 5`);
+  const after = await insertRun(database, { asOf: '2026-02-04T00:00:00Z', overrides: SMALL });
+  await makeSnapshot(stages, after);
+  const fromPostgres = await load(null, after);
+
+  await withoutPostgres(async () => {
+    expect(await load(folder, after)).toBe(fromPostgres);
+  });
+  const damage = (at: number): Buffer => {
+    const bytes = Buffer.from(good);
+    bytes[at] ^= 4;
+    return bytes;
+  };
+  for (const at of [0, good.length >> 1, good.length - 1]) {
+    for (const file of files()) rmSync(file);
+    writeFileSync(copy, damage(at));
+    await withoutPostgres(async () => {
+      await expect(load(folder, after)).rejects.toThrow('were written');
+    });
+    expect(await load(folder, after)).toBe(fromPostgres);
+  }
 });

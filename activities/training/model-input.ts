@@ -6,49 +6,49 @@ import { databaseId } from '../../database/readers.ts';
 import { transaction } from '../../database/session.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import { partitionName } from '../../database/versions.ts';
-import { RatingColumns, checksumRatings, splitRatings } from '../../recommender/index.ts';
+import { RatingColumns, splitRatings } from '../../recommender/index.ts';
 import type { ActivityDependencies } from '../support/run.ts';
+import type { ModelInput } from './kept-input.ts';
+import { patchSnapshot } from './patched-input.ts';
+import {
+  type RegisteredSplit,
+  type SplitChecksums,
+  checksumInput,
+  registeredSplit,
+} from './registered-split.ts';
 import { type SnapshotKey, readSnapshotFile, writeSnapshotFile } from './snapshot-cache.ts';
-
-/** The ratings of a snapshot in the engine's memory: `train` rows of the train part, then the holdout. */
-export interface ModelInput {
-  columns: RatingColumns;
-  train: number;
-}
-
-export interface SplitChecksums {
-  train: string;
-  holdout: string;
-}
 
 /** Two readers keep two PostgreSQL processes busy; more only queue on two cores. */
 const READERS = 2;
 
+/** A model input as it was loaded; with its checksums, where the way to it has found them. */
+export interface LoadedInput extends ModelInput {
+  checksums: SplitChecksums | null;
+}
+
+type Dependencies = Pick<ActivityDependencies, 'connection' | 'cacheFolder'>;
+
 /**
- * The model input of a run: from this host's copy, else from PostgreSQL, which leaves a copy. A copy is trusted where it
- * has the checksums that the run's split was registered with, and no other.
+ * The model input of a run: from this host's copy, trusted where it has the checksums that the run's split was registered
+ * with, and no other; before there is one, from the copy of the run that it follows and what has changed since; else from
+ * PostgreSQL. Leaves a copy.
  * @throws where the snapshot is gone, or holds another number of rows than when it was written
  */
 export async function loadModelInput(
-  dependencies: Pick<ActivityDependencies, 'connection' | 'cacheFolder'>,
+  dependencies: Dependencies,
   run: number,
   seed: number,
   signal: AbortSignal,
-): Promise<ModelInput> {
+): Promise<LoadedInput> {
   const { connection, cacheFolder } = dependencies;
   const key: SnapshotKey = { folder: cacheFolder, database: await databaseId(connection.db), run, seed };
-  const expected = await registeredSplit(connection, run, seed);
-  if (expected !== undefined) {
-    const columns = await readSnapshotFile(key, expected.ratings, signal);
-    if (columns !== null) {
-      const cached = { columns, train: expected.train };
-      const found = await checksumInput(cached, signal);
-      if (found.train === expected.train_checksum && found.holdout === expected.holdout_checksum)
-        return cached;
-      columns.release();
-    }
-  }
-  const input = await readSnapshot(connection, run, seed, signal);
+  const registered = await registeredSplit(connection, run, seed);
+  const known =
+    registered === undefined
+      ? await patchSnapshot(connection, key, signal)
+      : await readCopy(key, registered, signal);
+  if (known !== null && registered !== undefined) return known;
+  const input = known ?? { ...(await readSnapshot(connection, run, seed, signal)), checksums: null };
   try {
     await writeSnapshotFile(key, input.columns, signal);
     return input;
@@ -58,21 +58,18 @@ export async function loadModelInput(
   }
 }
 
-export async function checksumInput(
-  { columns, train }: ModelInput,
+async function readCopy(
+  key: SnapshotKey,
+  { ratings, train, train_checksum, holdout_checksum }: RegisteredSplit,
   signal: AbortSignal,
-): Promise<SplitChecksums> {
-  const [first, second] = await checksumRatings(columns, train, signal);
-  return { train: first, holdout: second };
-}
-
-function registeredSplit({ db }: Connection, run: number, seed: number) {
-  return db
-    .selectFrom('gold.splits')
-    .select(['ratings', 'train', 'train_checksum', 'holdout_checksum'])
-    .where('run', '=', run)
-    .where('seed', '=', seed)
-    .executeTakeFirst();
+): Promise<LoadedInput | null> {
+  const columns = await readSnapshotFile(key, ratings, signal);
+  if (columns === null) return null;
+  const checksums = await checksumInput({ columns, train }, signal);
+  if (checksums.train === train_checksum && checksums.holdout === holdout_checksum)
+    return { columns, train, checksums };
+  columns.release();
+  return null;
 }
 
 /**

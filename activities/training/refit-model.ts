@@ -26,7 +26,7 @@ export function refitModel(
   return runStage(connection, { run, stage: 'refit', signal }, async (attempt) => {
     const { parameters, modelVersion } = await readSelection(connection.db, run);
     report({ step: 'loading the snapshot' });
-    const model = await withSnapshotMatrix(dependencies, run, signal, (matrix) =>
+    const model = await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, (matrix) =>
       trainWithCheckpoints(connection, attempt, matrix, parameters, { threads, checkpointSeconds, report }),
     );
     report({ step: 'storing the factors' });

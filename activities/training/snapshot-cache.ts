@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { log } from '@temporalio/activity';
-import { RatingColumns } from '../../recommender/index.ts';
+import { RatingColumns, type RatingTriples } from '../../recommender/index.ts';
 
 export interface SnapshotKey {
   /** Where copies lie; none are kept where it is null. */
@@ -35,11 +35,9 @@ export async function readSnapshotFile(
   rows: number,
   signal: AbortSignal,
 ): Promise<RatingColumns | null> {
-  if (key.folder === null) return null;
-  const file = await open(join(key.folder, fileName(key))).catch(() => null);
+  const file = await openSnapshotFile(key, rows);
   if (file === null) return null;
   try {
-    if ((await file.stat()).size !== rows * BYTES_PER_RATING) return null;
     const columns = new RatingColumns(rows);
     try {
       await eachPiece(columns, signal, async (piece, at) => {
@@ -56,6 +54,15 @@ export async function readSnapshotFile(
   } finally {
     await file.close();
   }
+}
+
+/** Opens a copy of so many `rows`; null where there is none of this size. */
+export async function openSnapshotFile(key: SnapshotKey, rows: number): Promise<FileHandle | null> {
+  if (key.folder === null) return null;
+  const file = await open(join(key.folder, fileName(key))).catch(() => null);
+  if (file === null || (await file.stat()).size === rows * BYTES_PER_RATING) return file;
+  await file.close();
+  return null;
 }
 
 /** Leaves a copy, and drops those of earlier snapshots. A folder that cannot be written to is no reason to fail. */
@@ -89,6 +96,35 @@ export async function writeSnapshotFile(
     await file?.close();
   }
 }
+
+/**
+ * Reads `rows` of a copy of `total`, from row `from` on, piece by piece: the same arrays each time, of which `count` rows
+ * are of the piece.
+ */
+export async function eachRows(
+  file: FileHandle,
+  { from, rows, total }: { from: number; rows: number; total: number },
+  signal: AbortSignal,
+  take: (piece: RatingTriples, count: number) => void,
+): Promise<void> {
+  const piece = {
+    users: new Int32Array(PIECE_ROWS),
+    items: new Int32Array(PIECE_ROWS),
+    ratings: new Float32Array(PIECE_ROWS),
+  };
+  for (let row = from; row < from + rows; row += PIECE_ROWS) {
+    signal.throwIfAborted();
+    const count = Math.min(PIECE_ROWS, from + rows - row);
+    for (const [column, { buffer }] of [piece.users, piece.items, piece.ratings].entries()) {
+      const { bytesRead } = await file.read(new Uint8Array(buffer), 0, count * 4, (column * total + row) * 4);
+      if (bytesRead !== count * 4) throw new Error('the file ends too early');
+    }
+    take(piece, count);
+  }
+}
+
+/** Some milliseconds of the event loop. */
+const PIECE_ROWS = 1 << 18;
 
 async function dropOlder({ folder, database, run }: SnapshotKey & { folder: string }): Promise<void> {
   for (const name of await readdir(folder)) {

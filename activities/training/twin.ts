@@ -4,7 +4,6 @@ import {
   type Evaluation,
   type Model,
   type RatingMatrix,
-  buildRatingMatrix,
   evaluateModel,
   trainModel,
 } from '../../recommender/index.ts';
@@ -12,8 +11,8 @@ import { CHURN_PLACES, CHURN_USERS } from '../selection/churn.ts';
 import { type ActivityDependencies, loadRun } from '../support/run.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { checksumModel } from './checksum.ts';
-import { loadModelInput } from './model-input.ts';
 import { reportIterations } from './progress.ts';
+import { withSnapshotMatrix } from './snapshot-matrix.ts';
 
 /** An evaluation twin: a configuration trained on the train part of a snapshot and measured on its holdout. */
 export interface Twin {
@@ -31,47 +30,43 @@ export interface Twin {
  * @param train trains on the train part: as a stage of the run, with checkpoints, or in one go
  */
 export async function measureTwin(
-  dependencies: Pick<ActivityDependencies, 'connection' | 'cacheFolder' | 'threads'>,
+  dependencies: Pick<ActivityDependencies, 'connection' | 'cacheFolder' | 'inputs' | 'threads'>,
   run: number,
   { signal, report }: Heartbeat,
   train: (matrix: RatingMatrix) => Promise<Model>,
 ): Promise<Twin> {
   const { settings } = await loadRun(dependencies.connection.db, run);
   report({ step: 'loading the snapshot' });
-  const { columns, train: trainingSize } = await loadModelInput(
+  return withSnapshotMatrix(
     dependencies,
-    run,
-    settings.evaluation.holdoutSeed,
+    { run, part: 'train' },
     signal,
+    async (matrix, { columns, train: trainingSize }) => {
+      // The rows that the matrix was not built from are still what they were.
+      const holdout = {
+        users: columns.users.subarray(trainingSize),
+        items: columns.items.subarray(trainingSize),
+        ratings: columns.ratings.subarray(trainingSize),
+      };
+      const started = performance.now();
+      const model = await train(matrix);
+      const trainingSeconds = (performance.now() - started) / 1000;
+      report({ step: 'measuring on the holdout' });
+      const evaluation = await evaluateModel(model, matrix, holdout, {
+        k: 10,
+        sample: { places: CHURN_PLACES, users: CHURN_USERS },
+        minimumRatings: settings.recommendations.minimumRatings,
+        threads: dependencies.threads,
+        signal,
+      });
+      return { evaluation, trainingSize, checksum: checksumModel(model), trainingSeconds };
+    },
   );
-  try {
-    const matrix = await buildRatingMatrix(columns, { signal, rows: [0, trainingSize] });
-    // The rows that the matrix was not built from are still what they were.
-    const holdout = {
-      users: columns.users.subarray(trainingSize),
-      items: columns.items.subarray(trainingSize),
-      ratings: columns.ratings.subarray(trainingSize),
-    };
-    const started = performance.now();
-    const model = await train(matrix);
-    const trainingSeconds = (performance.now() - started) / 1000;
-    report({ step: 'measuring on the holdout' });
-    const evaluation = await evaluateModel(model, matrix, holdout, {
-      k: 10,
-      sample: { places: CHURN_PLACES, users: CHURN_USERS },
-      minimumRatings: settings.recommendations.minimumRatings,
-      threads: dependencies.threads,
-      signal,
-    });
-    return { evaluation, trainingSize, checksum: checksumModel(model), trainingSeconds };
-  } finally {
-    columns.release();
-  }
 }
 
 /** The same for an experiment, in one go: it keeps no checkpoints, and is asked for again where it was cut off. */
 export function measureTwinAtOnce(
-  dependencies: Pick<ActivityDependencies, 'connection' | 'cacheFolder' | 'threads'>,
+  dependencies: Pick<ActivityDependencies, 'connection' | 'cacheFolder' | 'inputs' | 'threads'>,
   run: number,
   configuration: Configuration,
   heartbeat: Heartbeat,

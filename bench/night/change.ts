@@ -159,7 +159,7 @@ async function drawIncoming(
     ),
     drawn as (
       select distinct on (user_id, movie_id) kind, user_id, movie_id, turn, wanted, pool.rating
-      from turns join pool on place = 1 + floor(${draw(pick, 9)} * (select count(*) from pool))
+      from turns join pool on place = 1 + floor(${draw(pick, 9)} * (select count(*) from pool))::bigint
       order by user_id, movie_id, turn
     ),
     numbered as (
@@ -169,6 +169,7 @@ async function drawIncoming(
     )
     select kind, user_id, movie_id, rating, ${today(pick, 10)} as rating_timestamp
     from numbered where number <= wanted`.execute(db);
+  await sql`analyze incoming`.execute(db);
 }
 
 /** Who does something today. @returns how many ratings they have */
@@ -189,17 +190,24 @@ async function chooseActive(db: Db): Promise<number> {
 /** What comes late: an active user rates one movie more, at a time when others of theirs were. */
 async function drawLate(db: Db, share: number): Promise<void> {
   await sql`
-    insert into incoming
-    select distinct on (user_id, movie_id) 'late', late.user_id, pool.movie_id, pool.rating, late.rating_timestamp
+    create temporary table late on commit drop as
+    select distinct on (user_id, movie_id) drawn.user_id, pool.movie_id, pool.rating, drawn.rating_timestamp
     from (
-      select user_id, rating_timestamp, ${draw(PAIR, 12)} as drawn
+      select user_id, rating_timestamp, ${draw(PAIR, 12)} as place
       from movielens.ratings
       where user_id in (select user_id from active) and ${draw(PAIR, 11)} < ${sql.lit(share)}::float8
-    ) late join pool on place = 1 + floor(drawn * (select count(*) from pool))
-    where not exists (
-        select from movielens.ratings r where r.user_id = late.user_id and r.movie_id = pool.movie_id)
-      and not exists (select from incoming i where i.user_id = late.user_id and i.movie_id = pool.movie_id)
+    ) drawn join pool on pool.place = 1 + floor(drawn.place * (select count(*) from pool))::bigint
     order by user_id, movie_id, rating_timestamp`.execute(db);
+  // Otherwise the planner takes them for few, and goes through the source, which has no index, for each of them.
+  await sql`analyze late`.execute(db);
+  await sql`
+    insert into incoming
+    select 'late', user_id, movie_id, rating, rating_timestamp from late
+    where not exists (
+        select from movielens.ratings r where r.user_id = late.user_id and r.movie_id = late.movie_id)
+      and not exists (select from incoming i where i.user_id = late.user_id and i.movie_id = late.movie_id)`.execute(
+    db,
+  );
 }
 
 async function insertIncoming(db: Db): Promise<Map<string, number>> {

@@ -14,6 +14,7 @@ import { readEnvironment } from '../../config/environment.ts';
 import { connect } from '../../database/connect.ts';
 import { createWorkers } from '../../worker/create-workers.ts';
 import { createLogger, installRuntime } from '../../worker/logging.ts';
+import { InputKeeper } from '../../activities/training/kept-input.ts';
 import { HELD_FILE } from './activities.ts';
 
 export type Point = 'before' | 'middle' | 'after' | 'held' | 'stopped' | 'never';
@@ -86,6 +87,7 @@ const workers = await createWorkers({
       environment.NIGHTJAR_WORKFLOW_BUNDLE === undefined
         ? null
         : join(dirname(environment.NIGHTJAR_WORKFLOW_BUNDLE), 'snapshots'),
+    inputs: new InputKeeper(),
     threads: 2,
     codeVersion: 'test',
     channels: [],

@@ -6,6 +6,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import { resolveSettings, settingsHash } from '../../config/settings.ts';
 import type { Connection } from '../../database/connect.ts';
 import type { ActivityDependencies } from '../../activities/support/run.ts';
+import { InputKeeper } from '../../activities/training/kept-input.ts';
 
 /** Enters a live run in the ledger, so that activities can be tried one by one; returns its number. */
 export async function insertRun(
@@ -46,11 +47,15 @@ export async function closeRun({ db }: Connection, run: number, status: 'success
 const CACHE = mkdtempSync(join(tmpdir(), 'nightjar-snapshots-'));
 process.on('exit', () => rmSync(CACHE, { recursive: true, force: true }));
 
+/** One for all, as in a worker: memory of the engine that is left is not seen by the garbage collector. */
+const INPUTS = new InputKeeper();
+
 export function dependencies(connection: Connection): ActivityDependencies {
   return {
     connection,
     source: connection,
     cacheFolder: CACHE,
+    inputs: INPUTS,
     threads: 2,
     codeVersion: 'test',
     channels: [],

@@ -1,0 +1,47 @@
+import type { RatingColumns, RatingMatrix } from '../../recommender/index.ts';
+
+/** A snapshot in the engine's memory: `train` rows of the train part, then the holdout. */
+export interface ModelInput {
+  columns: RatingColumns;
+  train: number;
+}
+
+/** Which rows a matrix is built from. The holdout stays what it was beside a matrix of the train part. */
+export type MatrixPart = 'train' | 'whole';
+
+/** An input, and the matrix that its columns have been used up for. */
+export interface KeptInput extends ModelInput {
+  built: { part: MatrixPart; matrix: RatingMatrix } | null;
+}
+
+/**
+ * What the last numeric activity of this process leaves for the next one, which mostly works on the same: loading 25
+ * million ratings and building their matrix takes seconds each time. One input at most, whose memory the engine would
+ * keep for the next one anyway.
+ */
+export class InputKeeper {
+  #kept: { key: string; input: KeptInput } | null = null;
+
+  /** Gives what was left under this key, if it still serves for a matrix of `part`; forgets everything else. */
+  take(key: string, part: MatrixPart): KeptInput | null {
+    const kept = this.#kept;
+    this.#kept = null;
+    if (kept === null) return null;
+    const { input } = kept;
+    if (kept.key === key && (input.built === null || input.built.part === part)) return input;
+    input.columns.release();
+    return null;
+  }
+
+  /** Leaves an input that nobody uses any more. */
+  leave(key: string, input: KeptInput): void {
+    this.forget();
+    this.#kept = { key, input };
+  }
+
+  /** Gives the memory back to the engine: before anything else is loaded into it. */
+  forget(): void {
+    this.#kept?.input.columns.release();
+    this.#kept = null;
+  }
+}

@@ -1,0 +1,65 @@
+import { type ActivityDependencies, loadRun } from '../support/run.ts';
+import type { StageAttempt, StageResult } from '../support/stage.ts';
+import { loadModelInput } from './model-input.ts';
+import { checksumInput } from './registered-split.ts';
+import { inputKey } from './snapshot-matrix.ts';
+
+export interface SplitResult extends StageResult {
+  train: number;
+  holdout: number;
+  note: string;
+}
+
+/** Loads the snapshot of the run, counts and checksums its stable split, and leaves it for the first twin. */
+export async function splitSnapshot(
+  dependencies: ActivityDependencies,
+  attempt: StageAttempt,
+  signal: AbortSignal,
+): Promise<SplitResult> {
+  const { connection, inputs } = dependencies;
+  const { run } = attempt;
+  const { settings } = await loadRun(connection.db, run);
+  const seed = settings.evaluation.holdoutSeed;
+  const { users, rated_movies } = await connection.db
+    .selectFrom('silver.snapshots')
+    .select(['users', 'rated_movies'])
+    .where('run', '=', run)
+    .executeTakeFirstOrThrow();
+  inputs.forget();
+  const input = await loadModelInput(dependencies, run, seed, signal);
+  try {
+    const { train } = input;
+    const ratings = input.columns.users.length;
+    const holdout = ratings - train;
+    const checksums = input.checksums ?? (await checksumInput(input, signal));
+    const result = await attempt.finish(async ({ db }) => {
+      await db
+        .insertInto('gold.splits')
+        .values({
+          run,
+          seed,
+          ratings,
+          train,
+          holdout,
+          users,
+          movies: rated_movies,
+          train_checksum: checksums.train,
+          holdout_checksum: checksums.holdout,
+        })
+        .execute();
+      return {
+        rows: ratings,
+        train,
+        holdout,
+        note: `${train.toLocaleString('en')} train, ${holdout.toLocaleString('en')} holdout`,
+      };
+    });
+    const key = await inputKey(dependencies, run, seed);
+    if (key === null) input.columns.release();
+    else inputs.leave(key, { ...input, built: null });
+    return result;
+  } catch (error) {
+    input.columns.release();
+    throw error;
+  }
+}
