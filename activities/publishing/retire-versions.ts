@@ -162,13 +162,14 @@ async function forgetPairs(db: Db, run: number, published: number[]): Promise<vo
 /**
  * Whether a snapshot in this database is older than the last move of the pointer: under REPEATABLE READ its reader
  * still sees the version before, whose partitions must then stay. By transaction ids, which are there to see for every
- * role and leave no gap before the commit; another old transaction only puts the end off.
+ * role and leave no gap before the commit; another old transaction only puts the end off. Autovacuum reads no version.
  */
 async function hasOlderReaders(db: Db): Promise<boolean> {
   const { rows } = await sql<{ older: boolean }>`
     select exists (
       select from pg_stat_activity a, serving.pointer p
       where a.datname = current_database() and a.pid <> pg_backend_pid()
+        and a.backend_type is distinct from 'autovacuum worker'
         and a.backend_xmin is not null and age(a.backend_xmin) >= age(p.xmin)
     ) as older`.execute(db);
   return rows[0].older;
