@@ -152,7 +152,7 @@ async function digestTable(
     select count(*) as rows, to_hex(mod(coalesce(sum(
              hashtextextended(row(${sql.join(digested)})::text, 0)::numeric
            ), 0), 4611686018427387904)::bigint) as sum
-    from ${sql.table(table)} where ${sql.ref(key)} = ${sql.lit(run)} and ${only}`.execute(db);
+    from ${sql.table(table)} where ${sql.ref(key)} = ${sql.lit(run)} and (${only})`.execute(db);
   return { rows: rows[0].rows, digest: rows[0].sum };
 }
 

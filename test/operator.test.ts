@@ -126,7 +126,12 @@ test('rejected, what is served stays; who decides second is told what was decide
 });
 
 test('when nobody decides in time, what is served stays, and a word that comes later is refused', async () => {
-  const before = (await digestRun(night.database.db, 1)).digest;
+  const served = async () => {
+    const { tables } = await digestRun(night.database.db, 1);
+    return Object.entries(tables).filter(([table]) => /^(store|serving|models)\./.test(table));
+  };
+  const before = await served();
+  expect(before.filter(([, { rows }]) => rows > 0).length).toBeGreaterThan(8);
   // A second or so.
   const { handle, outcome } = await start([
     'alarm.rmseThreshold=0.1',
@@ -137,7 +142,7 @@ test('when nobody decides in time, what is served stays, and a word that comes l
   expect(found).toMatchObject({ status: 'blocked', published: false });
   expect(found.reason).toContain('nobody decided within 0.0003 hours');
   await expect(say(handle, 'approve', 'anna', 'better late')).rejects.toThrow();
-  expect((await digestRun(night.database.db, 1)).digest).toBe(before);
+  expect(Object.fromEntries(await served())).toEqual(Object.fromEntries(before));
 });
 
 test('a night that asks nothing takes no word', async () => {
