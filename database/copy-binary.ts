@@ -63,7 +63,7 @@ export interface FixedColumns {
  * @throws where there are more rows than places, or they have another layout
  */
 export async function readFixedColumns(stream: Readable, target: FixedColumns): Promise<void> {
-  // As bits, whatever they are: in loops of 25 million rows two kinds of arrays take twice as long as one.
+  // As bits, whatever they are: one kind of array in a loop of 25 million rows.
   const columns = target.columns.map(
     ({ buffer, byteOffset, length }) => new Int32Array(buffer, byteOffset, length),
   );

@@ -29,7 +29,7 @@ const SETTINGS: Record<string, string> = {
   // Compiling a plan costs more than it gives on statements of seconds.
   jit: 'off',
   max_connections: '100',
-  // The leader works too: one process for each processor, more only take turns (users' totals: 5.5 s, with two workers 7).
+  // The leader works too: one process for each processor, more only take turns.
   max_parallel_workers_per_gather: String(Math.max(1, availableParallelism() - 1)),
 };
 

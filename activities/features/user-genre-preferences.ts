@@ -23,7 +23,7 @@ const ONE = 1 << 24;
 
 /**
  * The average in stars, rounded half up at four digits: by whole numbers, in which it is exact, and in one sum of each
- * genre, because ten averages of numerics take three times as long.
+ * genre: with averages 25 million ratings take a fifth longer.
  */
 function averageOfGenre(column: string): RawBuilder<number> {
   const one = sql.lit(ONE);

@@ -39,7 +39,12 @@ function provenance({ run, startedAt }: Run): RawBuilder<unknown> {
  * look each of them up in the index: by a join it reads the whole image.
  */
 export function ofChangedUsers(run: number): RawBuilder<boolean> {
-  return sql`user_id = any(array(
-    select user_id::integer from bronze.changed_users
-    where _batch_id = ${sql.lit(run)} and user_id between -2147483648 and 2147483647))`;
+  return sql`user_id = any(array(${changedUsers(run)}))`;
+}
+
+/** The users whom the run's batch changes, those whom silver may know: `user_id`. */
+export function changedUsers(run: number): RawBuilder<unknown> {
+  return sql`
+    select user_id::integer as user_id from bronze.changed_users
+    where _batch_id = ${sql.lit(run)} and user_id between -2147483648 and 2147483647`;
 }

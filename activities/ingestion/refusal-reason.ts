@@ -7,6 +7,9 @@ export const SILVER_RULES = 1;
 /** Whether a row of the catalogue as read names a movie that ratings may speak of. */
 export const isCatalogued = sql<boolean>`(movie_id between -2147483648 and 2147483647 and title is not null)`;
 
+/** Whether a rating is one that there is: half to five stars in halves. */
+export const isStars = sql<boolean>`(b.rating = any('{0.5,1,1.5,2,2.5,3,3.5,4,4.5,5}'::double precision[]))`;
+
 /**
  * Why a rating `b` is refused, null where it is not; `m` is its movie in the catalogue, if it has one. The first reason
  * that applies decides; the order is that of `RejectionReason`.
@@ -16,7 +19,7 @@ export function refusalReason(asOf: Date): RawBuilder<RejectionReason | null> {
   // Nearly every row is good and ends here: the reasons one by one take half as long again.
   return sql`case
     when m.movie_id is not null and b.user_id between -2147483648 and 2147483647
-      and b.rating = any('{0.5,1,1.5,2,2.5,3,3.5,4,4.5,5}'::double precision[])
+      and ${isStars}
       and b.rating_timestamp <= ${at} and isfinite(b.rating_timestamp) then null
     when b.user_id is null or b.movie_id is null then 'null_key'
     when b.user_id not between -2147483648 and 2147483647

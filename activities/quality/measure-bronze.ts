@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
-import { isCatalogued, refusalReason } from '../ingestion/refusal-reason.ts';
+import { isCatalogued, isStars, refusalReason } from '../ingestion/refusal-reason.ts';
 import { countRead } from '../ingestion/count-read.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, SAMPLE_ROWS } from './check.ts';
@@ -132,7 +132,7 @@ async function lookAt(db: Db, run: Batch): Promise<Seen> {
 /** Whether a row has none of the faults; null may stand for false. */
 function isGood({ movies, startedAt }: Batch): RawBuilder<boolean> {
   return sql`(user_id is not null
-    and rating = any('{0.5,1,1.5,2,2.5,3,3.5,4,4.5,5}'::double precision[])
+    and ${isStars}
     and isfinite(rating_timestamp) and rating_timestamp <= ${instant(startedAt)}
     and movie_id in (select movie_id from ${movies} and movie_id is not null))`;
 }

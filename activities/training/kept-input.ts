@@ -23,7 +23,7 @@ export class InputKeeper {
   #kept: { key: string; input: KeptInput } | null = null;
 
   /** Gives what was left under this key, if it still serves for a matrix of `part`; forgets everything else. */
-  take(key: string, part: MatrixPart): KeptInput | null {
+  take(key: string | null, part: MatrixPart): KeptInput | null {
     const kept = this.#kept;
     this.#kept = null;
     if (kept === null) return null;
@@ -33,10 +33,11 @@ export class InputKeeper {
     return null;
   }
 
-  /** Leaves an input that nobody uses any more. */
-  leave(key: string, input: KeptInput): void {
+  /** Leaves an input that nobody uses any more; without a key nobody can ask for it. */
+  leave(key: string | null, input: KeptInput): void {
     this.forget();
-    this.#kept = { key, input };
+    if (key === null) input.columns.release();
+    else this.#kept = { key, input };
   }
 
   /** Gives the memory back to the engine: before anything else is loaded into it. */

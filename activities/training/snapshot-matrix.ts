@@ -21,7 +21,7 @@ export async function withSnapshotMatrix<Result>(
   const { settings } = await loadRun(connection.db, run);
   const seed = settings.evaluation.holdoutSeed;
   const key = await inputKey(dependencies, run, seed);
-  const kept = inputs.take(key ?? '', part);
+  const kept = inputs.take(key, part);
   const input: KeptInput = kept ?? {
     ...(await loadModelInput(dependencies, run, seed, signal)),
     built: null,
@@ -29,8 +29,7 @@ export async function withSnapshotMatrix<Result>(
   try {
     input.built ??= { part, matrix: await buildMatrix(input, part, signal) };
     const result = await body(input.built.matrix, input);
-    if (key === null) input.columns.release();
-    else inputs.leave(key, input);
+    inputs.leave(key, input);
     return result;
   } catch (error) {
     input.columns.release();

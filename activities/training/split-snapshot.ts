@@ -54,9 +54,7 @@ export async function splitSnapshot(
         note: `${train.toLocaleString('en')} train, ${holdout.toLocaleString('en')} holdout`,
       };
     });
-    const key = await inputKey(dependencies, run, seed);
-    if (key === null) input.columns.release();
-    else inputs.leave(key, { ...input, built: null });
+    inputs.leave(await inputKey(dependencies, run, seed), { ...input, built: null });
     return result;
   } catch (error) {
     input.columns.release();
