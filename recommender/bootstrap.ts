@@ -1,5 +1,6 @@
 import { createRandom } from './random.ts';
 import { runThreads } from './threads/pool.ts';
+import type { ThreadContext } from './threads/protocol.ts';
 
 /** Two models' sums of a value on the same users, and how many values stand behind each. */
 export interface PairedValues {
@@ -20,53 +21,83 @@ export interface BootstrapResult {
   p: number;
 }
 
-export interface BootstrapTask extends PairedValues {
+export interface BootstrapTask {
+  /** Of each user the sum of A, that of B and their number. */
+  values: Float64Array;
+  statistic: PairedValues['statistic'];
   resamples: number;
   seed: number;
 }
 
+/** Of a user in `values`. */
+const FIELDS = 3;
+
 /**
  * Paired bootstrap of a difference: users are resampled with replacement, so that what is common to both
- * models falls out. Deterministic for a seed. In a thread: 1,000 resamples of 160,000 users take 1.9 s.
+ * models falls out. Deterministic for a seed, whatever the number of threads.
  * Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapter 13 (percentile interval).
  */
-export async function pairedBootstrap(task: BootstrapTask, signal?: AbortSignal): Promise<BootstrapResult> {
-  const [result] = await runThreads<BootstrapResult>('bootstrap', task, { threads: 1, signal });
-  return result;
-}
-
-/** The work of `pairedBootstrap`, on the thread. */
-export function resampleUsers({ a, b, counts, statistic, resamples, seed }: BootstrapTask): BootstrapResult {
-  const of = (sum: number, values: number): number =>
-    statistic === 'rmse' ? Math.sqrt(sum / values) : sum / values;
-  const users = counts.length;
-  const random = createRandom(seed);
-  const differences = new Float64Array(resamples);
-  for (let resample = 0; resample < resamples; resample++) {
-    let sumA = 0;
-    let sumB = 0;
-    let values = 0;
-    for (let draw = 0; draw < users; draw++) {
-      const user = Math.floor((random() / 2 ** 32) * users);
-      sumA += a[user];
-      sumB += b[user];
-      values += counts[user];
-    }
-    differences[resample] = of(sumA, values) - of(sumB, values);
-  }
-  differences.sort();
-  const total = (values: Float64Array | Int32Array): number => {
-    let sum = 0;
-    for (const value of values) sum += value;
-    return sum;
-  };
+export async function pairedBootstrap(
+  { a, b, counts, statistic, resamples, seed }: PairedValues & Pick<BootstrapTask, 'resamples' | 'seed'>,
+  { threads, signal }: { threads: number; signal?: AbortSignal },
+): Promise<BootstrapResult> {
+  const task: BootstrapTask = { values: interleave(a, b, counts), statistic, resamples, seed };
+  const parts = await runThreads<Float64Array>('bootstrap', task, { threads, signal });
+  const differences = Float64Array.from(parts.flatMap((part) => [...part])).sort();
   const values = total(counts);
   return {
-    difference: of(total(a), values) - of(total(b), values),
+    difference: valueOf(statistic, total(a), values) - valueOf(statistic, total(b), values),
     low: quantile(differences, 0.025),
     high: quantile(differences, 0.975),
     p: pValue(differences),
   };
+}
+
+/** A user's values side by side, so that a draw looks at one place; shared, so that no thread has a copy. */
+function interleave(a: Float64Array, b: Float64Array, counts: Int32Array): Float64Array {
+  const values = new Float64Array(
+    new SharedArrayBuffer(counts.length * FIELDS * Float64Array.BYTES_PER_ELEMENT),
+  );
+  for (let user = 0; user < counts.length; user++) {
+    values[user * FIELDS] = a[user];
+    values[user * FIELDS + 1] = b[user];
+    values[user * FIELDS + 2] = counts[user];
+  }
+  return values;
+}
+
+/** The work of `pairedBootstrap`, on a thread: the differences of its share of the resamples, each drawn by numbers of its own. */
+export function resampleUsers(
+  { values, statistic, resamples, seed }: BootstrapTask,
+  { thread, threads }: Pick<ThreadContext, 'thread' | 'threads'>,
+): Float64Array {
+  const users = values.length / FIELDS;
+  const differences: number[] = [];
+  for (let resample = thread; resample < resamples; resample += threads) {
+    // Seeds in a row are as good as any: the generator's first outputs are thrown away.
+    const random = createRandom(seed + resample);
+    let sumA = 0;
+    let sumB = 0;
+    let counted = 0;
+    for (let draw = 0; draw < users; draw++) {
+      const at = Math.floor((random() / 2 ** 32) * users) * FIELDS;
+      sumA += values[at];
+      sumB += values[at + 1];
+      counted += values[at + 2];
+    }
+    differences.push(valueOf(statistic, sumA, counted) - valueOf(statistic, sumB, counted));
+  }
+  return Float64Array.from(differences);
+}
+
+function valueOf(statistic: PairedValues['statistic'], sum: number, values: number): number {
+  return statistic === 'rmse' ? Math.sqrt(sum / values) : sum / values;
+}
+
+function total(values: Float64Array | Int32Array): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum;
 }
 
 /**

@@ -33,15 +33,19 @@ export function isRelevant(rating: number): boolean {
 
 /**
  * Sorts the holdout by user and item, on a thread: sums over it are then the same to the bit, whatever the order in which
- * its pairs came.
+ * its pairs came. In plain loops: five million pairs go through what iterators take as lists of objects, in ten times the time.
  */
 export function groupHoldout({ holdout, userIds, itemIds }: GroupTask): GroupedHoldout {
   const userOf = createLookup(userIds);
   const itemOf = createLookup(itemIds);
+  const order = orderById(holdout.users, orderById(holdout.items, null));
   const pairs = new Uint32Array(userIds.length + 1);
-  const order = orderById(holdout.users, orderById(holdout.items, Uint32Array.from(holdout.items.keys())));
-  const rows = Int32Array.from(order, (pair) => userOf(holdout.users[pair]));
-  for (const user of rows) if (user >= 0) pairs[user + 1]++;
+  const rows = new Int32Array(order.length);
+  for (let place = 0; place < order.length; place++) {
+    const user = userOf(holdout.users[order[place]]);
+    rows[place] = user;
+    if (user >= 0) pairs[user + 1]++;
+  }
   for (let user = 0; user < userIds.length; user++) pairs[user + 1] += pairs[user];
   const next = pairs.slice();
   const known = pairs[userIds.length];
@@ -49,37 +53,54 @@ export function groupHoldout({ holdout, userIds, itemIds }: GroupTask): GroupedH
   const ratings = new Float32Array(known);
   const unknown = new Float32Array(rows.length - known);
   let strangers = 0;
-  order.forEach((pair, place) => {
+  for (let place = 0; place < order.length; place++) {
+    const pair = order[place];
     const user = rows[place];
     if (user < 0) {
       unknown[strangers++] = holdout.ratings[pair];
-      return;
+      continue;
     }
     const at = next[user]++;
     items[at] = itemOf(holdout.items[pair]);
     ratings[at] = holdout.ratings[pair];
-  });
-  const users = Uint32Array.from(userIds.keys()).filter((user) => pairs[user + 1] > pairs[user]);
-  const starts = new Uint32Array(users.length + 1);
-  users.forEach((user, at) => (starts[at + 1] = pairs[user + 1]));
-  const relevant = Int32Array.from(users, (_, at) => {
-    let count = 0;
-    for (let pair = starts[at]; pair < starts[at + 1]; pair++) if (isRelevant(ratings[pair])) count++;
-    return count;
-  });
-  return { users, starts, items, ratings, relevant, unknown };
+  }
+  return { ...usersOf(pairs, ratings), items, ratings, unknown };
 }
 
-/** Rows in the order of their ids; those of one id stay in the order in which they are given. */
-function orderById(ids: Int32Array, rows: Uint32Array): Uint32Array {
-  if (rows.length === 0) return rows;
+/** Who has pairs, by where each user's begin. */
+function usersOf(
+  pairs: Uint32Array,
+  ratings: Float32Array,
+): Pick<GroupedHoldout, 'users' | 'starts' | 'relevant'> {
+  let count = 0;
+  for (let user = 0; user + 1 < pairs.length; user++) if (pairs[user + 1] > pairs[user]) count++;
+  const users = new Uint32Array(count);
+  const starts = new Uint32Array(count + 1);
+  const relevant = new Int32Array(count);
+  for (let user = 0, at = 0; user + 1 < pairs.length; user++) {
+    if (pairs[user + 1] === pairs[user]) continue;
+    users[at] = user;
+    starts[at + 1] = pairs[user + 1];
+    for (let pair = pairs[user]; pair < pairs[user + 1]; pair++)
+      if (isRelevant(ratings[pair])) relevant[at]++;
+    at++;
+  }
+  return { users, starts, relevant };
+}
+
+/** Rows in the order of their ids; those of one id stay in the order in which they are given: as they come, for null. */
+function orderById(ids: Int32Array, rows: Uint32Array | null): Uint32Array {
+  const ordered = new Uint32Array(ids.length);
+  if (ids.length === 0) return ordered;
   const indices = ids.slice();
   const index = indexIds(ids);
   index.replace(indices);
   const next = new Uint32Array(index.ids.length + 1);
-  for (const at of indices) next[at + 1]++;
+  for (let at = 0; at < indices.length; at++) next[indices[at] + 1]++;
   for (let at = 1; at < next.length; at++) next[at] += next[at - 1];
-  const ordered = new Uint32Array(rows.length);
-  for (const row of rows) ordered[next[indices[row]]++] = row;
+  for (let place = 0; place < ids.length; place++) {
+    const row = rows === null ? place : rows[place];
+    ordered[next[indices[row]]++] = row;
+  }
   return ordered;
 }

@@ -86,35 +86,44 @@ test('the paired interval sees an effect that is the same for all, and none betw
   const counts = new Int32Array(200).fill(3);
   const a = Float64Array.from(counts, (_, user) => 1 + (user % 7));
   const better = a.map((error) => error * 0.95);
-  const effect = await pairedBootstrap({
-    a,
-    b: better,
-    counts,
-    statistic: 'rmse',
-    resamples: 500,
-    seed: 1,
-  });
+  const effect = await pairedBootstrap(
+    {
+      a,
+      b: better,
+      counts,
+      statistic: 'rmse',
+      resamples: 500,
+      seed: 1,
+    },
+    { threads: 2 },
+  );
   expect(effect.difference).toBeGreaterThan(0);
   expect(effect.low).toBeGreaterThan(0);
   expect(effect.low).toBeLessThan(effect.difference);
   expect(effect.high).toBeGreaterThan(effect.difference);
-  const none = await pairedBootstrap({
-    a,
-    b: a,
-    counts,
-    statistic: 'rmse',
-    resamples: 500,
-    seed: 1,
-  });
+  const none = await pairedBootstrap(
+    {
+      a,
+      b: a,
+      counts,
+      statistic: 'rmse',
+      resamples: 500,
+      seed: 1,
+    },
+    { threads: 2 },
+  );
   expect(none).toEqual({ difference: 0, low: 0, high: 0, p: 1 });
-  const again = await pairedBootstrap({
-    a,
-    b: better,
-    counts,
-    statistic: 'rmse',
-    resamples: 500,
-    seed: 1,
-  });
+  const again = await pairedBootstrap(
+    {
+      a,
+      b: better,
+      counts,
+      statistic: 'rmse',
+      resamples: 500,
+      seed: 1,
+    },
+    { threads: 3 },
+  );
   expect(again).toEqual(effect);
 });
 

@@ -26,6 +26,8 @@ const SETTINGS: Record<string, string> = {
   // No checkpoint in the middle of a load.
   max_wal_size: '4GB',
   checkpoint_timeout: '15min',
+  // Each process reads for itself: handed to PostgreSQL 18's three reading processes, a scan on two cores takes a quarter longer.
+  io_method: 'sync',
   // Compiling a plan costs more than it gives on statements of seconds.
   jit: 'off',
   max_connections: '100',
@@ -52,7 +54,23 @@ export function initialise(
   rmSync(partial, { recursive: true, force: true });
   const { status, stderr, error } = spawnSync(
     initdb,
-    ['-D', partial, '-U', ROLE, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'],
+    [
+      ...[
+        '-D',
+        partial,
+        '-U',
+        ROLE,
+        '-A',
+        'trust',
+        '-E',
+        'UTF8',
+        '--locale=C',
+        '--no-sync',
+        '--no-instructions',
+      ],
+      // As PostgreSQL had it until 17. With them, the first read of a new table writes all of it to the WAL.
+      '--no-data-checksums',
+    ],
     { ...user, cwd: directory, encoding: 'utf8' },
   );
   if (status !== 0) throw new Error(`initdb failed in ${partial}: ${error?.message ?? stderr.trim()}`);

@@ -42,18 +42,34 @@ export async function bringUpToDate(db: Db, run: number, asOf: Date, follows: He
   await replaceRatings(db, run, sql.lit(follows.image));
 }
 
+/** What has left an image and what has come into it, in temporary tables of the transaction that brings it up to date. */
+export const REMOVED = sql.table('removed_ratings');
+export const ADDED = sql.table('added_ratings');
+
 async function replaceRatings(db: Db, run: number, image: RawBuilder<unknown>): Promise<void> {
+  for (const table of [REMOVED, ADDED])
+    await sql`
+      create temporary table ${table} (movie_id integer, rating real, rating_timestamp timestamptz)
+      on commit drop`.execute(db);
   await sql`
-    delete from silver.ratings s
-    where s.image = ${image} and ${ofChangedUsers(run)}
-      and not exists (
-      select from ranked r
-      where r.nth = 1 and r.user_id = s.user_id and r.movie_id = s.movie_id
-        and r.rating = s.rating and r.rating_timestamp = s.rating_timestamp)`.execute(db);
+    with removed as (
+      delete from silver.ratings s
+      where s.image = ${image} and ${ofChangedUsers(run)}
+        and not exists (
+        select from ranked r
+        where r.nth = 1 and r.user_id = s.user_id and r.movie_id = s.movie_id
+          and r.rating = s.rating and r.rating_timestamp = s.rating_timestamp)
+      returning s.movie_id, s.rating, s.rating_timestamp
+    )
+    insert into ${REMOVED} select * from removed`.execute(db);
   await sql`
-    insert into silver.ratings (image, user_id, movie_id, rating, rating_timestamp)
-    select ${image}, user_id, movie_id, rating, rating_timestamp from ranked r
-    where nth = 1 and not exists (
-      select from silver.ratings s
-      where s.image = ${image} and s.user_id = r.user_id and s.movie_id = r.movie_id)`.execute(db);
+    with added as (
+      insert into silver.ratings (image, user_id, movie_id, rating, rating_timestamp)
+      select ${image}, user_id, movie_id, rating, rating_timestamp from ranked r
+      where nth = 1 and not exists (
+        select from silver.ratings s
+        where s.image = ${image} and s.user_id = r.user_id and s.movie_id = r.movie_id)
+      returning movie_id, rating, rating_timestamp
+    )
+    insert into ${ADDED} select * from added`.execute(db);
 }

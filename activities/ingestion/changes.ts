@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import type { Db } from '../../database/connect.ts';
 import type { Session } from '../../database/session.ts';
 import type { HeldSnapshot } from '../../database/snapshots.ts';
 import { createDetachedPartition, partitionName } from '../../database/versions.ts';
@@ -100,9 +101,19 @@ export async function readChangedUsers(
  * through all of them for every row.
  */
 export async function isAmong({ db }: Session, users: RawBuilder<unknown>): Promise<string> {
+  return `user_id::bigint = any(${await listed(db, users, 'bigint')})`;
+}
+
+/** The same of rows as silver has them, for which no index need be given up. */
+export async function isAmongKnown({ db }: Session, users: RawBuilder<unknown>): Promise<string> {
+  const known = sql`${users} where user_id between -2147483648 and 2147483647`;
+  return `user_id = any(${await listed(db, known, 'integer')})`;
+}
+
+async function listed(db: Db, users: RawBuilder<unknown>, type: 'integer' | 'bigint'): Promise<string> {
   const { rows } = await sql<{ users: string }>`
     select coalesce(string_agg(user_id::text, ','), '') as users from ${users}`.execute(db);
-  return `user_id::bigint = any('{${rows[0].users}}'::bigint[])`;
+  return `'{${rows[0].users}}'::${type}[]`;
 }
 
 /** The fingerprints of what the pipeline has after this batch. */

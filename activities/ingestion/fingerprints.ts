@@ -6,12 +6,13 @@ import { type RawBuilder, sql } from 'kysely';
 const MODULUS = '9223372036854775783';
 
 /**
- * Hash of a row of ratings, nulls included, by functions of PostgreSQL's own hash indexes, which 15 to 18 have. In the
- * types of bronze, so that a row has one hash in the source and in what was read of it.
+ * Hash of a row of ratings, nulls included, by functions of PostgreSQL's own hash indexes, which 15 to 18 have. In types
+ * that the columns of the source and of what was read of it share, so that a row has one hash in both; the instant as
+ * that of UTC, in which all our sessions are.
  */
 export const rowHash = sql`coalesce(hashint8extended(movie_id::bigint,
   coalesce(hashfloat8extended(rating::double precision,
-    coalesce(hashfloat8extended(date_part('epoch', rating_timestamp), 0), 1)), 2)), 3)`;
+    coalesce(timestamp_hash_extended(rating_timestamp::timestamp, 0), 1)), 2)), 3)`;
 
 /** A sum of hashes as it is kept. */
 const checksum = (hashes: RawBuilder<unknown>): RawBuilder<unknown> =>

@@ -22,6 +22,16 @@ export interface SourceReader {
   ): Promise<number>;
   /** Makes a temporary table of what `query` gives of the source; `columns` with their types. */
   tabulate(session: Session, table: string, columns: string, query: RawBuilder<unknown>): Promise<void>;
+  /**
+   * What `query` gives of the source, to be read from once: the query itself where it can be part of another one, which
+   * PostgreSQL may then run in parallel, as it does not over temporary tables; else one of those, as of `tabulate`.
+   */
+  relation(
+    session: Session,
+    table: string,
+    columns: string,
+    query: RawBuilder<unknown>,
+  ): Promise<RawBuilder<unknown>>;
   /** Answers a small question about the source. */
   ask<Row>(query: RawBuilder<Row>): Promise<Row[]>;
 }
@@ -57,7 +67,7 @@ export function withSource<Result>(
 const list = (columns: readonly string[]): RawBuilder<unknown> =>
   sql.join(columns.map((column) => sql.ref(column)));
 
-const hereReader: Pick<SourceReader, 'append' | 'tabulate'> = {
+const hereReader: Pick<SourceReader, 'append' | 'tabulate' | 'relation'> = {
   append: async ({ db }, table, columns, query, plan) => {
     if (plan === 'parallel')
       await sql`create temporary table read_here on commit drop as ${query}`.execute(db);
@@ -69,13 +79,14 @@ const hereReader: Pick<SourceReader, 'append' | 'tabulate'> = {
   tabulate: async ({ db }, table, _columns, query) => {
     await sql`create temporary table ${sql.table(table)} on commit drop as ${query}`.execute(db);
   },
+  relation: (_session, _table, _columns, query) => Promise.resolve(sql`(${query})`),
 };
 
 function copyingReader(
   source: Connection,
   view: { snapshot: string },
   signal: AbortSignal,
-): Pick<SourceReader, 'append' | 'tabulate'> {
+): Pick<SourceReader, 'append' | 'tabulate' | 'relation'> {
   const copy = ({ client }: Session, table: string, columns: readonly string[], query: RawBuilder<unknown>) =>
     transaction(
       source,
@@ -85,18 +96,23 @@ function copyingReader(
         }),
       { signal, ...view },
     );
+  const tabulate: SourceReader['tabulate'] = async (session, table, columns, query) => {
+    await sql`create temporary table ${sql.table(table)} (${sql.raw(columns)}) on commit drop`.execute(
+      session.db,
+    );
+    await copy(
+      session,
+      table,
+      columns.split(', ').map((column) => column.split(' ')[0]),
+      query,
+    );
+  };
   return {
     append: copy,
-    tabulate: async (session, table, columns, query) => {
-      await sql`create temporary table ${sql.table(table)} (${sql.raw(columns)}) on commit drop`.execute(
-        session.db,
-      );
-      await copy(
-        session,
-        table,
-        columns.split(', ').map((column) => column.split(' ')[0]),
-        query,
-      );
+    tabulate,
+    relation: async (session, table, columns, query) => {
+      await tabulate(session, table, columns, query);
+      return sql.table(table);
     },
   };
 }

@@ -4,6 +4,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { createPartitionAs } from '../../database/versions.ts';
 import { ofChangedUsers } from './batch.ts';
+import { ADDED, REMOVED } from './changed-image.ts';
 import { joinFingerprints, rowHash } from './fingerprints.ts';
 
 /** A rating of at least this is positive, one of at most that negative. */
@@ -21,9 +22,13 @@ const sums = sql`
 
 /** Totals of every user and rated movie of an image. Of users who are the same since `follows` they are carried over. */
 export async function keepTotals(db: Db, run: number, image: number, follows: number | null): Promise<void> {
-  if (follows === null) await keepUserTotals(db, run, image);
-  else await createPartitionAs(db, 'gold.user_totals', run, totalsAfter(run, image, follows));
-  await createPartitionAs(db, 'gold.movie_totals', run, totals(run, image, 'movie_id', sql`true`));
+  if (follows === null) {
+    await keepUserTotals(db, run, image);
+    await createPartitionAs(db, 'gold.movie_totals', run, totals(run, image, 'movie_id', sql`true`));
+  } else {
+    await createPartitionAs(db, 'gold.user_totals', run, userTotalsAfter(run, image, follows));
+    await createPartitionAs(db, 'gold.movie_totals', run, await movieTotalsAfter(db, run, image, follows));
+  }
 }
 
 /** Totals and fingerprints of all users, in one pass over their ratings, and one over what was not accepted. */
@@ -64,7 +69,7 @@ function totals(
     from silver.ratings where image = ${sql.lit(image)} and ${where} group by ${sql.ref(key)}`;
 }
 
-function totalsAfter(run: number, image: number, follows: number): RawBuilder<unknown> {
+function userTotalsAfter(run: number, image: number, follows: number): RawBuilder<unknown> {
   const changed = sql`select user_id from bronze.changed_users where _batch_id = ${sql.lit(run)}`;
   return sql`
     select ${sql.lit(run)} as run, user_id, ratings, half_stars, half_stars_squared, positive, negative, first_at, last_at
@@ -72,4 +77,46 @@ function totalsAfter(run: number, image: number, follows: number): RawBuilder<un
     where run = ${sql.lit(follows)} and not exists (select from (${changed}) c where c.user_id = before.user_id)
     union all
     ${totals(run, image, 'user_id', ofChangedUsers(run))}`;
+}
+
+/**
+ * Those of before, less what has left the image and with what has come into it. Only when a movie was rated first and last
+ * cannot be told so where such a rating has left: for those movies the image is read.
+ */
+async function movieTotalsAfter(
+  db: Db,
+  run: number,
+  image: number,
+  follows: number,
+): Promise<RawBuilder<unknown>> {
+  const before = sql`(select * from gold.movie_totals where run = ${sql.lit(follows)})`;
+  const { rows } = await sql<{ movies: string }>`
+    select coalesce(string_agg(distinct movie_id::text, ','), '') as movies
+    from ${REMOVED} r join ${before} b using (movie_id)
+    where r.rating_timestamp <= b.first_at or r.rating_timestamp >= b.last_at`.execute(db);
+  const movies = sql.raw(`'{${rows[0].movies}}'::integer[]`);
+  const extremes = sql`
+    select movie_id, min(rating_timestamp) as first_at, max(rating_timestamp) as last_at
+    from silver.ratings where image = ${sql.lit(image)} and movie_id = any(${movies}) group by movie_id`;
+  const [plus, minus] = [
+    sums,
+    sql`
+    -count(*)::integer, -sum((rating * 2)::integer)::bigint, -sum((rating * rating * 4)::integer)::bigint,
+    -(count(*) filter (where rating >= ${sql.lit(POSITIVE)}))::integer,
+    -(count(*) filter (where rating <= ${sql.lit(NEGATIVE)}))::integer, null, null`,
+  ];
+  return sql`
+    select ${sql.lit(run)} as run, t.movie_id, sum(ratings)::integer as ratings, sum(half_stars)::bigint as half_stars,
+           sum(half_stars_squared)::bigint as half_stars_squared, sum(positive)::integer as positive,
+           sum(negative)::integer as negative,
+           coalesce(min(e.first_at), min(t.first_at)) as first_at, coalesce(max(e.last_at), max(t.last_at)) as last_at
+    from (
+      select movie_id, ratings, half_stars, half_stars_squared, positive, negative, first_at, last_at from ${before} b
+      union all
+      select movie_id, ${plus} from ${ADDED} group by movie_id
+      union all
+      select movie_id, ${minus} from ${REMOVED} group by movie_id
+    ) t
+    left join (${rows[0].movies === '' ? sql`${extremes} limit 0` : extremes}) e on e.movie_id = t.movie_id
+    group by t.movie_id having sum(ratings) > 0`;
 }

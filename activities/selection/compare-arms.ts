@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import type { ModelConfiguration } from '../../config/settings.ts';
-import type { Connection, Db } from '../../database/connect.ts';
+import type { Db } from '../../database/connect.ts';
 import { configurationKey } from '../../recommender/index.ts';
-import { type RunReference, loadRun } from '../support/run.ts';
+import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import { type PairedComparison, comparePaired, insertComparisons } from './paired-comparison.ts';
 import { BROKEN_SAMPLE_RATIO, sampleRatioPValue } from './sample-ratio.ts';
@@ -28,7 +28,7 @@ export interface ArmsResult extends StageResult {
  * paired by user on the whole holdout. (Unpaired groups differ by more than the effect that is looked for.)
  */
 export function compareArms(
-  connection: Connection,
+  { connection, threads }: Pick<ActivityDependencies, 'connection' | 'threads'>,
   { run, arms }: CompareArmsInput,
   signal: AbortSignal,
 ): Promise<ArmsResult> {
@@ -36,7 +36,8 @@ export function compareArms(
     const { settings, asOf } = await loadRun(connection.db, run);
     const [a, b] = arms.map(configurationKey);
     const { metric } = settings.selection;
-    const [comparison] = await comparePaired(connection.db, run, metric, a, [b], settings.selection, signal);
+    const options = { ...settings.selection, threads };
+    const [comparison] = await comparePaired(connection.db, run, metric, a, [b], options, signal);
     return attempt.finish(async ({ db }) => {
       const groups = [await groupMetrics(db, run, a, 'A'), await groupMetrics(db, run, b, 'B')];
       const sampleRatioP = sampleRatioPValue(groups[0].users, groups[1].users);

@@ -7,6 +7,7 @@ import { transaction } from '../../database/session.ts';
 import type { AbGroup } from '../../database/types/index.ts';
 import { configurationKey, holm, pairedBootstrap, userGroup } from '../../recommender/index.ts';
 import { terminalFailure } from '../support/failures.ts';
+import type { ActivityDependencies } from '../support/run.ts';
 import type { StageResult } from '../support/stage.ts';
 import { enteredTest } from '../training/ab-test.ts';
 import { type ArmValues, armMetric, armValues, assertPaired } from './arm-values.ts';
@@ -39,12 +40,12 @@ const SIGNIFICANT = 0.05;
  * user on the whole holdout, each arm's values averaged over its seeds. Once: what was compared is read again.
  */
 export async function finishAbTest(
-  connection: Connection,
+  { connection, threads }: Pick<ActivityDependencies, 'connection' | 'threads'>,
   { test }: FinishAbTestInput,
   signal: AbortSignal,
 ): Promise<AbTestOutcome> {
   const entered = await enteredTest(connection.db, test);
-  if (entered.finished_at === null) await compare(connection, entered, signal);
+  if (entered.finished_at === null) await compare(connection, entered, { threads, signal });
   const found = await enteredTest(connection.db, test);
   if (found.winner === null || found.decided === null || found.sample_ratio_p === null)
     throw new Error(`A/B test ${test}: its comparison was not kept`);
@@ -74,7 +75,11 @@ interface MeasuredArm {
   value: number;
 }
 
-async function compare(connection: Connection, entered: Entered, signal: AbortSignal): Promise<void> {
+async function compare(
+  connection: Connection,
+  entered: Entered,
+  options: { threads: number; signal: AbortSignal },
+): Promise<void> {
   const { test_id: test, run, metric } = entered;
   const arms = await measuredArms(connection.db, entered);
   assertPaired(
@@ -82,7 +87,7 @@ async function compare(connection: Connection, entered: Entered, signal: AbortSi
     run,
     arms.map(({ values }) => values),
   );
-  const comparisons = await compareWithFirst(entered, arms, signal);
+  const comparisons = await compareWithFirst(entered, arms, options);
   const best = arms.reduce((one, other) => (isBetter(metric, other.value, one.value) ? other : one));
   const against = comparisons.filter(({ arm }) => best.arm === 1 || arm === best.arm);
   const decided = against.every((one) => one.decided);
@@ -113,7 +118,7 @@ async function compare(connection: Connection, entered: Entered, signal: AbortSi
         .where('test_id', '=', test)
         .execute();
     },
-    { signal },
+    { signal: options.signal },
   );
 }
 
@@ -203,20 +208,19 @@ async function measuredArms(db: Db, { test_id: test, run, metric, arms, seeds }:
 async function compareWithFirst(
   { test_id, metric, resamples, bootstrap_seed: seed }: Entered,
   [first, ...others]: MeasuredArm[],
-  signal: AbortSignal,
+  options: { threads: number; signal: AbortSignal },
 ) {
   const found = [];
   for (const other of others) {
-    // Made anew for each: a thread that takes an array may keep it.
     const task = {
-      a: Float64Array.from(first.values.values),
+      a: first.values.values,
       b: other.values.values,
-      counts: Int32Array.from(first.values.counts),
+      counts: first.values.counts,
       statistic: PARTS[metric].statistic,
       resamples,
       seed,
     };
-    found.push({ other, ...(await pairedBootstrap(task, signal)) });
+    found.push({ other, ...(await pairedBootstrap(task, options)) });
   }
   const adjusted = holm(found.map(({ p }) => p));
   return found.map(({ other, difference, low, high, p }, at) => ({

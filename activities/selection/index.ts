@@ -13,15 +13,15 @@ export type { SelectionResult } from './result.ts';
 export type SelectionActivities = ReturnType<typeof createSelectionActivities>;
 
 /** Comparing evaluation twins and deciding which configuration serves. */
-export function createSelectionActivities({ connection }: ActivityDependencies) {
+export function createSelectionActivities(dependencies: ActivityDependencies) {
   return {
     compareArms: (input: CompareArmsInput): Promise<ArmsResult> =>
-      withHeartbeat(({ signal }) => compareArms(connection, input, signal)),
+      withHeartbeat(({ signal }) => compareArms(dependencies, input, signal)),
     finishAbTest: (input: FinishAbTestInput): Promise<AbTestOutcome> =>
-      withHeartbeat(({ signal }) => finishAbTest(connection, input, signal)),
+      withHeartbeat(({ signal }) => finishAbTest(dependencies, input, signal)),
     selectModel: (input: RunReference): Promise<SelectionResult> =>
-      withHeartbeat(({ signal }) => selectModel(connection, input, signal)),
+      withHeartbeat(({ signal }) => selectModel(dependencies, input, signal)),
     decideByOperator: (input: OperatorInput): Promise<SelectionResult> =>
-      withHeartbeat(({ signal }) => decideByOperator(connection, input, signal)),
+      withHeartbeat(({ signal }) => decideByOperator(dependencies.connection, input, signal)),
   };
 }

@@ -3,6 +3,7 @@ import { type Metric, METRICS } from '../../config/metrics.ts';
 import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
 import { holm, pairedBootstrap } from '../../recommender/index.ts';
+import type { ActivityDependencies } from '../support/run.ts';
 
 /** Two twins on the same users and the same holdout, by one metric. */
 export interface PairedComparison {
@@ -56,7 +57,7 @@ export const PARTS: Record<Metric, { column: string; statistic: 'rmse' | 'mean';
     'map@10': { column: 'average_precision_at_10', statistic: 'mean', counts: 'one' },
   };
 
-type Bootstrap = Pick<Settings['selection'], 'resamples' | 'seed'>;
+type Bootstrap = Pick<Settings['selection'], 'resamples' | 'seed'> & Pick<ActivityDependencies, 'threads'>;
 
 /** Compares one evaluated configuration of a run with each of `others` from their stored per-user metrics. */
 export async function comparePaired(
@@ -80,14 +81,14 @@ async function compareTwo(
   metric: Metric,
   a: string,
   b: string,
-  { resamples, seed }: Bootstrap,
+  { resamples, seed, threads }: Bootstrap,
   signal: AbortSignal,
 ): Promise<PairedComparison> {
   const { statistic } = PARTS[metric];
   const pairs = await pairedValues(db, run, metric, a, b);
   const { difference, low, high, p } = await pairedBootstrap(
     { ...pairs, statistic, resamples, seed },
-    signal,
+    { threads, signal },
   );
   const { gain } = gainOfB({ metric, difference, low, high });
   return {

@@ -1,10 +1,10 @@
 import { type Metric, METRICS, isBetter, isErrorMetric } from '../../config/metrics.ts';
 import type { ModelConfiguration } from '../../config/settings.ts';
-import type { Connection, Db } from '../../database/connect.ts';
+import type { Db } from '../../database/connect.ts';
 import { configurationKey } from '../../recommender/index.ts';
 import { raiseAlert } from '../monitoring/alerts.ts';
 import { terminalFailure } from '../support/failures.ts';
-import { type Run, type RunReference, loadRun } from '../support/run.ts';
+import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { runStage } from '../support/stage.ts';
 import { championAtStart, championChanged, servingChampion } from './champion.ts';
 import { churnOfTwins } from './churn.ts';
@@ -18,7 +18,7 @@ import { SELECTION_STAGE, type SelectionResult } from './result.ts';
  * @throws ChampionChanged where another one serves than at the run's start; ModelUnusable where a twin has no metric
  */
 export function selectModel(
-  connection: Connection,
+  { connection, threads }: Pick<ActivityDependencies, 'connection' | 'threads'>,
   { run }: RunReference,
   signal: AbortSignal,
 ): Promise<SelectionResult> {
@@ -40,7 +40,7 @@ export function selectModel(
       context,
       challengers,
       champion,
-      signal,
+      { threads, signal },
     );
     const decision = decide(evidence, context.settings);
     const { configuration, parameters } =
@@ -99,14 +99,14 @@ async function gatherEvidence(
   { run, settings: { selection }, mayPublish }: Run,
   challengers: Candidate[],
   champion: Candidate | null,
-  signal: AbortSignal,
+  { threads, signal }: { threads: number; signal: AbortSignal },
 ): Promise<{ evidence: Evidence; comparisons: PairedComparison[]; best: Candidate }> {
   const { metric } = selection;
   const challenger = challengers.reduce((best, other) =>
     isBetter(metric, other.value, best.value) ? other : best,
   );
   const compare = (a: string, others: string[]): Promise<PairedComparison[]> =>
-    comparePaired(db, run, metric, a, others, selection, signal);
+    comparePaired(db, run, metric, a, others, { ...selection, threads }, signal);
   const against =
     champion === null
       ? []

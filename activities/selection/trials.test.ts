@@ -54,14 +54,17 @@ async function twin(
 }
 
 const compared = (champion: Evaluation, challenger: Evaluation) =>
-  pairedBootstrap({
-    a: champion.byUser.squaredError,
-    b: challenger.byUser.squaredError,
-    counts: champion.byUser.scored,
-    statistic: 'rmse',
-    resamples: settings.selection.resamples,
-    seed: settings.selection.seed,
-  });
+  pairedBootstrap(
+    {
+      a: champion.byUser.squaredError,
+      b: challenger.byUser.squaredError,
+      counts: champion.byUser.scored,
+      statistic: 'rmse',
+      resamples: settings.selection.resamples,
+      seed: settings.selection.seed,
+    },
+    { threads: 2 },
+  );
 
 /** The night's decision between two twins. */
 async function decisionBetween(champion: Evaluation, challenger: Evaluation): Promise<string> {

@@ -61,7 +61,7 @@ export async function readPresent(
   { target, users, snapshot, asOf }: { target: string; users: number; asOf: Date } & Pick<Base, 'snapshot'>,
 ): Promise<number> {
   const { db } = session;
-  await reader.tabulate(
+  const read = await reader.relation(
     session,
     'rows_read',
     'user_id bigint, movie_id bigint, rating double precision, rating_timestamp timestamptz',
@@ -71,7 +71,7 @@ export async function readPresent(
   await sql`
     create table ${sql.table(target)} as
     select distinct on (user_id, movie_id) user_id, movie_id, rating, rating_timestamp
-    from (${acceptedOf(sql`rows_read`, snapshot.run, asOf)}) a
+    from (${acceptedOf(read, snapshot.run, asOf)}) a
     order by user_id, movie_id, ${latestFirst}`.execute(db);
   await sql`analyze ${sql.table(target)}`.execute(db);
   const { rows } = await sql<{ rows: number }>`select count(*) as rows from ${sql.table(target)}`.execute(db);

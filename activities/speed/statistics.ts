@@ -3,8 +3,10 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
+import type { Session } from '../../database/session.ts';
 import type { HeldSnapshot } from '../../database/snapshots.ts';
 import { partitionName } from '../../database/versions.ts';
+import { isAmongKnown } from '../ingestion/changes.ts';
 import { statsOfMovies } from '../publishing/movie-stats.ts';
 import { type ActivitySources, instant, movieActivity, windowOf } from '../publishing/recent-window.ts';
 import { leadingMovies } from '../publishing/trending.ts';
@@ -24,11 +26,15 @@ const isChanged = (user: string): RawBuilder<unknown> => sql`exists (
  * Brings both tables to the present; only rows that differ are written.
  * @returns the number of movies with statistics, and since when `speed.recent_ratings` has the snapshot's
  */
-export async function replaceStatistics(db: Db, given: Statistics): Promise<{ movies: number; since: Date }> {
+export async function replaceStatistics(
+  session: Session,
+  given: Statistics,
+): Promise<{ movies: number; since: Date }> {
+  const { db } = session;
   const { snapshot, settings, asOf } = given;
   const window = windowOf(settings, asOf, await newestRating(db, given));
   const since = await keepRecent(db, snapshot, window.from);
-  await addUpTotals(db, given);
+  await addUpTotals(session, given);
   const activity = movieActivity(db, sourcesOf(given), window);
   await replaceRows(
     db,
@@ -70,7 +76,8 @@ async function keepRecent(db: Db, { run, image }: HeldSnapshot, from: Date): Pro
 }
 
 /** Exact sums: those of the snapshot, less what the changed users had in it, and what they have now. */
-async function addUpTotals(db: Db, { snapshot, present }: Statistics): Promise<void> {
+async function addUpTotals(session: Session, { snapshot, present }: Statistics): Promise<void> {
+  const ofChangedUsers = sql.raw(await isAmongKnown(session, sql`changed_users`));
   const image = sql.table(partitionName('silver.ratings', snapshot.image));
   await sql`
     create temporary table present_totals on commit drop as
@@ -78,11 +85,11 @@ async function addUpTotals(db: Db, { snapshot, present }: Statistics): Promise<v
     from (
       select movie_id, ratings, half_stars from ${sql.table(partitionName('gold.movie_totals', snapshot.run))}
       union all
-      select movie_id, -1, -(rating * 2)::integer from ${image} where user_id in (select user_id from changed_users)
+      select movie_id, -1, -(rating * 2)::integer from ${image} where ${ofChangedUsers}
       union all
       select movie_id, 1, (rating * 2)::integer from ${sql.table(present)}
     ) parts
-    group by movie_id having sum(ratings) > 0`.execute(db);
+    group by movie_id having sum(ratings) > 0`.execute(session.db);
 }
 
 function sourcesOf({ present }: Statistics): ActivitySources {
