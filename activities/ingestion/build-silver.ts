@@ -33,9 +33,11 @@ export function buildSilver(
 ): Promise<SilverResult> {
   return runStage(connection, { run, stage: 'silver', signal }, async (attempt) => {
     const context = await loadRun(connection.db, run);
-    const follows = await followed(connection.db, run);
+    const batch = await readBatch(connection.db, run);
+    const follows = await followed(connection.db, run, batch.follows);
     report({ step: follows === null ? 'building the snapshot' : 'bringing the snapshot up to date' });
-    if (follows === null) await buildWhole(attempt, context.asOf);
+    if (follows === null)
+      await buildWhole(attempt, { asOf: context.asOf, allAccepted: batch.all_accepted === true });
     report({ step: 'totals' });
     return attempt.finish(async ({ db }) => {
       if (follows === null) {
@@ -45,21 +47,26 @@ export function buildSilver(
       }
       const image = follows?.image ?? run;
       await keepTotals(db, run, image, follows?.run ?? null);
-      return keepSnapshot(db, context, image);
+      // The gate counts the batch itself.
+      const bronze = follows === null ? batch.ratings : await countRead(db, run);
+      return keepSnapshot(db, context, { image, bronze });
     });
   });
+}
+
+function readBatch(db: Db, run: number) {
+  return db
+    .selectFrom('bronze.batches')
+    .select(['follows', 'ratings', 'all_accepted'])
+    .where('_batch_id', '=', run)
+    .executeTakeFirstOrThrow();
 }
 
 /**
  * The snapshot that the run's batch changes; null where it is the whole source.
  * @throws where it is not there as it was
  */
-async function followed(db: Db, run: number): Promise<HeldSnapshot | null> {
-  const { follows } = await db
-    .selectFrom('bronze.batches')
-    .select('follows')
-    .where('_batch_id', '=', run)
-    .executeTakeFirstOrThrow();
+async function followed(db: Db, run: number, follows: number | null): Promise<HeldSnapshot | null> {
   if (follows === null) return null;
   const held = (await heldSnapshots(db)).find((one) => one.run === follows);
   if (held === undefined)
@@ -69,7 +76,11 @@ async function followed(db: Db, run: number): Promise<HeldSnapshot | null> {
   return held;
 }
 
-async function keepSnapshot(db: Db, { run, asOf }: Run, image: number): Promise<SilverResult> {
+async function keepSnapshot(
+  db: Db,
+  { run, asOf }: Run,
+  { image, bronze }: { image: number; bronze: number },
+): Promise<SilverResult> {
   const { rows } = await sql<
     Record<'silver' | 'users' | 'ratedMovies' | 'movies' | 'superseded', number> & {
       newest: Date | null;
@@ -88,7 +99,6 @@ async function keepSnapshot(db: Db, { run, asOf }: Run, image: number): Promise<
       from silver.rejected_ratings where _batch_id = ${sql.lit(run)}
     ) r`.execute(db);
   const [{ silver, users, ratedMovies, newest, rejected, afterAsOf, superseded, movies }] = rows;
-  const bronze = await countRead(db, run);
   await db
     .insertInto('silver.snapshots')
     .values({

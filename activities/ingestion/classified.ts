@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { partitionName } from '../../database/versions.ts';
 import { refusalReason } from './refusal-reason.ts';
 
 /** Rows as read with each one's reason for being refused by the catalogue of a run, null where there is none. */
@@ -10,9 +11,7 @@ function classified(rows: RawBuilder<unknown>, run: number, asOf: Date): RawBuil
   )`;
 }
 
-const batch = (run: number): RawBuilder<unknown> => sql`(
-  select _batch_id, user_id, movie_id, rating, rating_timestamp
-  from bronze.ratings where _batch_id = ${sql.lit(run)})`;
+const batch = (run: number): RawBuilder<unknown> => sql.table(partitionName('bronze.ratings', run));
 
 /** The rows that a run's batch is refused, with their reasons. */
 export function refused(run: number, asOf: Date): RawBuilder<unknown> {
@@ -21,16 +20,21 @@ export function refused(run: number, asOf: Date): RawBuilder<unknown> {
     from ${classified(batch(run), run, asOf)} c where reason is not null`;
 }
 
-/** The rows that it is not, in the types of silver. */
-export function accepted(run: number, asOf: Date): RawBuilder<unknown> {
-  return acceptedOf(batch(run), run, asOf);
+/**
+ * The rows that it is not, in the types of silver.
+ * @param all whether that is known to be all of them: to ask each row again would take two thirds as long as to write it
+ */
+export function accepted(run: number, asOf: Date, all = false): RawBuilder<unknown> {
+  return all ? sql`select ${silverColumns} from ${batch(run)} b` : acceptedOf(batch(run), run, asOf);
 }
+
+const silverColumns = sql`
+  user_id::integer as user_id, movie_id::integer as movie_id, rating::real as rating, rating_timestamp`;
 
 /** Of any rows as read those that the catalogue of a run takes. */
 export function acceptedOf(rows: RawBuilder<unknown>, run: number, asOf: Date): RawBuilder<unknown> {
   return sql`
-    select user_id::integer as user_id, movie_id::integer as movie_id, rating::real as rating, rating_timestamp
-    from ${classified(rows, run, asOf)} c where reason is null`;
+    select ${silverColumns} from ${classified(rows, run, asOf)} c where reason is null`;
 }
 
 /** Of the ratings of one user and movie the latest counts; at equal timestamps the larger. */

@@ -18,9 +18,20 @@ export async function snapshotToFollow(db: Db, { run, asOf, settings }: Run): Pr
   return (await isWhole(db, newest)) ? newest : null;
 }
 
-/** Whether a snapshot was made by the present rules, and there still is all that it takes to tell what has changed since. */
+/**
+ * Whether a snapshot was made by the present rules, its rows add up, and there still is all that it takes to tell what has
+ * changed since. One whose rows do not would hand that on from night to night: the next one rebuilds.
+ */
 export async function isWhole(db: Db, { run, rules }: HeldSnapshot): Promise<boolean> {
   if (rules !== SILVER_RULES) return false;
+  const lost = await db
+    .selectFrom('quality.check_results')
+    .select('run')
+    .where('run', '=', run)
+    .where('check_name', '=', 'row_accounting')
+    .where('status', '=', 'failed')
+    .executeTakeFirst();
+  if (lost !== undefined) return false;
   for (const table of SNAPSHOT_TABLES) if (!(await attachedRuns(db, table)).includes(run)) return false;
   return true;
 }

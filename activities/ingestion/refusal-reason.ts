@@ -10,17 +10,23 @@ export const isCatalogued = sql<boolean>`(movie_id between -2147483648 and 21474
 /** Whether a rating is one that there is: half to five stars in halves. */
 export const isStars = sql<boolean>`(b.rating = any('{0.5,1,1.5,2,2.5,3,3.5,4,4.5,5}'::double precision[]))`;
 
+/** Whether a rating `b` is refused for no reason, given whether its movie is in the catalogue; null may stand for false. */
+export function isAccepted(asOf: Date, isKnown: RawBuilder<boolean>): RawBuilder<boolean> {
+  return sql`(${isKnown} and b.user_id between -2147483648 and 2147483647
+    and ${isStars}
+    and b.rating_timestamp <= ${instant(asOf)} and isfinite(b.rating_timestamp))`;
+}
+
+const instant = (at: Date): RawBuilder<Date> => sql`${sql.lit(at.toISOString())}::timestamptz`;
+
 /**
  * Why a rating `b` is refused, null where it is not; `m` is its movie in the catalogue, if it has one. The first reason
  * that applies decides; the order is that of `RejectionReason`.
  */
 export function refusalReason(asOf: Date): RawBuilder<RejectionReason | null> {
-  const at = sql`${sql.lit(asOf.toISOString())}::timestamptz`;
   // Nearly every row is good and ends here: the reasons one by one take half as long again.
   return sql`case
-    when m.movie_id is not null and b.user_id between -2147483648 and 2147483647
-      and ${isStars}
-      and b.rating_timestamp <= ${at} and isfinite(b.rating_timestamp) then null
+    when ${isAccepted(asOf, sql`m.movie_id is not null`)} then null
     when b.user_id is null or b.movie_id is null then 'null_key'
     when b.user_id not between -2147483648 and 2147483647
       or b.movie_id not between -2147483648 and 2147483647 then 'id_out_of_range'
@@ -28,6 +34,6 @@ export function refusalReason(asOf: Date): RawBuilder<RejectionReason | null> {
     when b.rating_timestamp is null or not isfinite(b.rating_timestamp) then 'invalid_timestamp'
     when b.rating not between 0.5 and 5.0 or b.rating * 2 <> trunc(b.rating * 2) then 'rating_out_of_domain'
     when m.movie_id is null then 'unknown_movie'
-    when b.rating_timestamp > ${at} then 'after_as_of'
+    when b.rating_timestamp > ${instant(asOf)} then 'after_as_of'
   end`;
 }

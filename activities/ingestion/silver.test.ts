@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type TestDatabase, createTestDatabase } from '../../test/support/database.ts';
 import { insertRun } from '../../test/support/runs.ts';
 import { insertMovies, insertRatings } from '../../test/support/source.ts';
-import { createStages, makeSnapshot } from '../../test/support/stages.ts';
+import { SMALL, createStages, makeSnapshot } from '../../test/support/stages.ts';
 
 let database: TestDatabase;
 let run: number;
@@ -138,3 +138,51 @@ test('a stage that is done gives its result again and writes nothing', async () 
   const after = await database.db.selectFrom('pipeline.stages').selectAll().orderBy('stage').execute();
   expect(after).toEqual(before.map((stage) => ({ ...stage, token: stage.token + 1 })));
 });
+
+test.each([
+  ['good rows', [], { all_accepted: true, silver: 5, rejected: 0, superseded: 1 }],
+  [
+    'an unknown movie',
+    [[9, 77, 4, '2026-01-05']],
+    { all_accepted: false, silver: 5, rejected: 1, superseded: 1 },
+  ],
+  ['no title', [[9, 4, 4, '2026-01-05']], { all_accepted: false, silver: 5, rejected: 1, superseded: 1 }],
+  [
+    'later than the as-of',
+    [[9, 1, 4, '2026-02-01']],
+    { all_accepted: false, silver: 5, rejected: 1, superseded: 1 },
+  ],
+] as const)(
+  'what the gate has found of %s spares silver to judge each row, or does not',
+  async (_what, rows, expected) => {
+    const own = await createTestDatabase();
+    try {
+      await insertMovies(own, [
+        [1, 'Heat (1995)', 'Action|Crime'],
+        [2, 'Year Unknown', ''],
+        [4, null, 'Drama'],
+      ]);
+      await insertRatings(own, [
+        [1, 1, 4, '2026-01-01'],
+        [1, 1, 3, '2026-01-02'],
+        [1, 2, 3, '2026-01-02'],
+        [2, 1, 5, '2026-01-03'],
+        [2, 2, 5, '2026-01-31'],
+        [3, 2, 0.5, '2026-01-30'],
+        ...rows.map((row) => [...row] as [number, number, number, string]),
+      ]);
+      const stages = createStages(own);
+      const ofOwn = await insertRun(own, { asOf: AS_OF, overrides: SMALL });
+      await stages.ingestBronze({ run: ofOwn });
+      await stages.runGate({ run: ofOwn, scope: 'bronze' });
+      await stages.buildSilver({ run: ofOwn });
+      const { rows: found } = await own.pool.query(
+        `select all_accepted, silver_ratings as silver, rejected_ratings as rejected, superseded_ratings as superseded
+       from bronze.batches join silver.snapshots on run = _batch_id`,
+      );
+      expect(found).toEqual([expected]);
+    } finally {
+      await own.drop();
+    }
+  },
+);

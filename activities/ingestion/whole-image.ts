@@ -32,16 +32,21 @@ interface Part {
   to: number | null;
 }
 
-/** Builds the image of the run, all but what shows it: `showImage`. */
-export async function buildWhole(attempt: StageAttempt, asOf: Date): Promise<void> {
+/**
+ * Builds the image of the run, all but what shows it: `showImage`.
+ * @param given.allAccepted whether silver is known to take every row of the batch
+ */
+export async function buildWhole(
+  attempt: StageAttempt,
+  given: { asOf: Date; allAccepted: boolean },
+): Promise<void> {
   const parts = await prepare(attempt);
   const finished = await attempt.finishedChunks();
+  const batch = { run: attempt.run, ...given };
   await Promise.all(
     parts
       .filter(({ table }) => !finished.has(table))
-      .map((part) =>
-        attempt.writeChunk(part.table, (session) => writePart(session, attempt.run, asOf, part)),
-      ),
+      .map((part) => attempt.writeChunk(part.table, (session) => writePart(session, batch, part))),
   );
 }
 
@@ -120,7 +125,11 @@ function toParts(run: number, bounds: number[]): Part[] {
  * Writes and indexes a part in one transaction: a table that is made in it needs no WAL under `wal_level=minimal`. The
  * unique index is built on all accepted rows; only where it finds a pair twice are the pairs looked at.
  */
-async function writePart({ db }: Session, run: number, asOf: Date, part: Part): Promise<number> {
+async function writePart(
+  { db }: Session,
+  { run, asOf, allAccepted }: { run: number; asOf: Date; allAccepted: boolean },
+  part: Part,
+): Promise<number> {
   const table = sql.table(part.table);
   const ofUsers = sql.raw(
     [
@@ -137,7 +146,7 @@ async function writePart({ db }: Session, run: number, asOf: Date, part: Part): 
   const { numAffectedRows } = await sql`
     insert into ${table} (image, user_id, movie_id, rating, rating_timestamp)
     select ${sql.lit(run)}, user_id, movie_id, rating, rating_timestamp
-    from (${accepted(run, asOf)}) a where ${ofUsers}`.execute(db);
+    from (${accepted(run, asOf, allAccepted)}) a where ${ofUsers}`.execute(db);
   await indexPairs(db, run, table);
   // Last, because it holds the other part's attachment up. The constraint spares it a scan.
   await sql`

@@ -35,4 +35,6 @@ export interface Measurements {
   checks: Partial<Record<CheckName, Observation>>;
   /** Of the snapshot, for the nights to come. */
   statistics?: Statistics;
+  /** Of a batch: whether silver takes every row of it. */
+  allAccepted?: boolean;
 }

@@ -55,6 +55,12 @@ export function runGate(
     const keep = async (db: Db): Promise<void> => {
       await keepResults(db, run, results);
       if (measured.statistics !== undefined) await keepStatistics(db, run, measured.statistics);
+      if (scope === 'bronze')
+        await db
+          .updateTable('bronze.batches')
+          .set({ all_accepted: measured.allAccepted ?? null })
+          .where('_batch_id', '=', run)
+          .execute();
     };
     const failed = results.filter(({ status }) => status === 'failed');
     if (failed.length > 0) {
@@ -95,6 +101,7 @@ async function keepResults(db: Db, run: number, results: Judgement[]): Promise<v
 export interface Measured {
   of: (name: CheckName) => Observation;
   statistics?: Statistics;
+  allAccepted?: boolean;
 }
 
 /**
@@ -107,13 +114,13 @@ export async function tryMeasure(
   signal: AbortSignal,
 ): Promise<Measured> {
   try {
-    const { checks, statistics } = await transaction(connection, ({ db }) => measure(db), {
+    const { checks, ...rest } = await transaction(connection, ({ db }) => measure(db), {
       signal,
       isolation: 'repeatable read',
     });
     return {
+      ...rest,
       of: (name) => checks[name] ?? { observed: null, finding: 'nothing: it looked at no rows' },
-      statistics,
     };
   } catch (error) {
     if (!isOfTheQuery(error)) throw error;

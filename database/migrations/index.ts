@@ -16,6 +16,7 @@ import * as churn from './0012-churn.ts';
 import * as rerun from './0013-rerun.ts';
 import * as incremental from './0014-incremental.ts';
 import * as speed from './0015-speed.ts';
+import * as acceptedBatches from './0016-accepted-batches.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-lake': lake,
@@ -33,4 +34,5 @@ export const migrations: Record<string, Migration> = {
   '0013-rerun': rerun,
   '0014-incremental': incremental,
   '0015-speed': speed,
+  '0016-accepted-batches': acceptedBatches,
 };

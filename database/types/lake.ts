@@ -1,6 +1,6 @@
 /** Source, bronze, silver and gold: the data on its way from the source to the model. */
 
-import type { Generated } from 'kysely';
+import type { ColumnType, Generated } from 'kysely';
 
 /** `movielens.ratings`: the source. It has no key and may hold anything; the pipeline only reads it. */
 export interface SourceRatings {
@@ -54,6 +54,8 @@ export interface Batches {
   movies: number;
   /** Null where the whole source was read. */
   changed_users: number | null;
+  /** Whether the bronze gate has found that silver takes every row; null before it has looked. */
+  all_accepted: ColumnType<boolean | null, boolean | null | undefined>;
 }
 
 /** `bronze.fingerprints`: what the pipeline has of each user of the source, to be held against the source. */
