@@ -18,6 +18,9 @@ FROM base AS worker
 RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund && npm cache clean --force
 COPY . .
 COPY --from=bundle /app/build/workflow-bundle.js /app/build/kernel.wasm build/
+# glibc hands back what large arrays took, as for the workers of a local stack.
+ENV MALLOC_ARENA_MAX=2 \
+    MALLOC_MMAP_THRESHOLD_=131072
 # What ledger and models say computed them; the package's version where it is not given.
 ARG NIGHTJAR_CODE_VERSION=
 ENV NODE_ENV=production \

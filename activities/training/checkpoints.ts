@@ -7,6 +7,7 @@ import {
   UnusableModelError,
   trainModel,
 } from '../../recommender/index.ts';
+import { collectGarbage } from '../support/collect-garbage.ts';
 import { terminalFailure } from '../support/failures.ts';
 import type { ActivityDependencies } from '../support/run.ts';
 import type { StageAttempt } from '../support/stage.ts';
@@ -37,6 +38,7 @@ export async function trainWithCheckpoints(
     onCheckpoint: (checkpoint) => {
       saving = saving
         .then(() => saveCheckpoint(attempt, checkpoint))
+        .then(collectGarbage)
         .catch((error: unknown) => superseded.abort(error));
     },
   }).catch((error: unknown) => {

@@ -1,6 +1,7 @@
 import { type RatingMatrix, buildRatingMatrix } from '../../recommender/index.ts';
 import { databaseId } from '../../database/readers.ts';
 import { type ActivityDependencies, loadRun } from '../support/run.ts';
+import { collectGarbage } from '../support/collect-garbage.ts';
 import type { KeptInput, MatrixPart, ModelInput } from './kept-input.ts';
 import { loadModelInput } from './model-input.ts';
 import { registeredSplit } from './registered-split.ts';
@@ -34,6 +35,8 @@ export async function withSnapshotMatrix<Result>(
   } catch (error) {
     input.columns.release();
     throw error;
+  } finally {
+    collectGarbage();
   }
 }
 

@@ -17,6 +17,7 @@ import * as rerun from './0013-rerun.ts';
 import * as incremental from './0014-incremental.ts';
 import * as speed from './0015-speed.ts';
 import * as acceptedBatches from './0016-accepted-batches.ts';
+import * as plannedReads from './0017-planned-reads.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-lake': lake,
@@ -35,4 +36,5 @@ export const migrations: Record<string, Migration> = {
   '0014-incremental': incremental,
   '0015-speed': speed,
   '0016-accepted-batches': acceptedBatches,
+  '0017-planned-reads': plannedReads,
 };
