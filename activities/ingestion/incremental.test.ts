@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { generateRatings } from '../../data/generate.ts';
 import { digestRun } from '../../database/digest.ts';
 import { type TestDatabase, createTestDatabase } from '../../test/support/database.ts';
 import { insertRun, closeRun } from '../../test/support/runs.ts';
@@ -43,6 +44,12 @@ const LENIENT = ['quality.maximumRefusedShare=1', 'quality.thresholds.null_keys.
 /** Checks that look at how old a snapshot is, or at those before it. */
 const BY_TIME = ['freshness', 'volume_change', 'mean_rating_drift', 'rating_share_drift'];
 
+/**
+ * Run by hand on so many generated ratings instead: NIGHTJAR_EQUALITY_RATINGS=1000000 vitest run
+ * activities/ingestion/incremental.test.ts -t 'first night|random|served'
+ */
+const RATINGS = Number(process.env.NIGHTJAR_EQUALITY_RATINGS ?? 0);
+
 let database: TestDatabase;
 let minute = 0;
 
@@ -50,6 +57,10 @@ beforeAll(async () => {
   database = await createTestDatabase();
   await database.pool.query(`
     alter table movielens.ratings alter user_id type bigint, alter movie_id type bigint, alter rating type float8`);
+  if (RATINGS > 0) {
+    await generateRatings(database, { ratings: RATINGS, seed: 42, end: new Date('2026-02-01') });
+    return;
+  }
   await fillSource(database, 40, 30);
   await insertMovies(database, [[31, 'Seldom Seen (1990)', 'Drama']]);
   await insertRatings(database, [

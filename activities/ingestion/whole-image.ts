@@ -142,7 +142,10 @@ async function writePart(
       constraint of_image check (image = ${sql.lit(run)}), constraint of_users check (${ofUsers}))`.execute(
     db,
   );
-  await sql`select set_config('maintenance_work_mem', ${INDEX_MEMORY}, true)`.execute(db);
+  // The other part is the other process.
+  await sql`
+    select set_config('maintenance_work_mem', ${INDEX_MEMORY}, true),
+           set_config('max_parallel_maintenance_workers', '0', true)`.execute(db);
   const { numAffectedRows } = await sql`
     insert into ${table} (image, user_id, movie_id, rating, rating_timestamp)
     select ${sql.lit(run)}, user_id, movie_id, rating, rating_timestamp

@@ -4,7 +4,13 @@ import { createPartitionAs } from '../../database/versions.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
-import { type MovieActivity, movieActivity, recentWindow, snapshotSources } from './recent-window.ts';
+import {
+  type MovieActivity,
+  inOneProcess,
+  movieActivity,
+  recentWindow,
+  snapshotSources,
+} from './recent-window.ts';
 
 /** The statistics of a night's movies. */
 export function computeMovieStats(
@@ -16,6 +22,7 @@ export function computeMovieStats(
     const context = await loadRun(connection.db, run);
     const window = await recentWindow(connection.db, context);
     return attempt.finish(async ({ db }) => {
+      await inOneProcess(db);
       const activity = movieActivity(db, await snapshotSources(db, run), window);
       const stats = statsOfMovies(db, activity, run).select(sql.lit(run).as('run'));
       return { rows: await createPartitionAs(db, 'store.movie_stats', run, stats) };

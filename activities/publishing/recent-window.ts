@@ -84,3 +84,11 @@ function averageStars(of: 'total' | 'recent'): RawBuilder<number> {
 export function instant(at: Date): RawBuilder<Date> {
   return sql`${sql.lit(at.toISOString())}::timestamptz`;
 }
+
+/**
+ * Has the statements of a transaction take one processor. What is made beside the lists has the time that they take anyway,
+ * and readers wait behind each process that runs.
+ */
+export async function inOneProcess(db: Db): Promise<void> {
+  await sql`select set_config('max_parallel_workers_per_gather', '0', true)`.execute(db);
+}

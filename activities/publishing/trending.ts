@@ -8,6 +8,7 @@ import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
 import {
   type MovieActivity,
+  inOneProcess,
   instant,
   movieActivity,
   recentWindow,
@@ -24,6 +25,7 @@ export function computeTrending(
     const context = await loadRun(connection.db, run);
     const window = await recentWindow(connection.db, context);
     return attempt.finish(async ({ db }) => {
+      await inOneProcess(db);
       const activity = movieActivity(db, await snapshotSources(db, run), window);
       const leading = leadingMovies(db, activity, {
         ...context.settings.trending,

@@ -25,11 +25,13 @@ export async function runThreads<Result>(
   const workers: Worker[] = [];
   // Chunk counter, barrier and whatever else threads of a task share.
   const control = new SharedArrayBuffer(64);
+  let abort: (() => void) | undefined;
   try {
     return await new Promise<Result[]>((resolve, reject) => {
       const results = new Array<Result>(threads);
       let missing = threads;
-      signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      abort = () => reject(signal?.reason as Error);
+      signal?.addEventListener('abort', abort, { once: true });
       for (let thread = 0; thread < threads; thread++) {
         const workerData: ThreadStart = { task, thread, threads, control, data };
         const worker = new Worker(new URL('./entry.ts', import.meta.url), {
@@ -58,6 +60,8 @@ export async function runThreads<Result>(
       }
     });
   } finally {
+    // Node holds a composite signal that is listened to for good, and with it all that the threads gave.
+    if (abort !== undefined) signal?.removeEventListener('abort', abort);
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 }
