@@ -36,7 +36,7 @@ const lastDecision = sql<boolean>`decision = 'rollback' or reopening = (
 
 /** Every output table of a run. */
 export const DIGESTED_TABLES: readonly DigestedTable[] = [
-  { table: 'bronze.ratings', key: '_batch_id', without: ['_ingested_at'] },
+  { table: 'bronze.ratings', key: '_batch_id', without: ['_ingested_at', '_chunk'] },
   { table: 'bronze.movies', key: '_batch_id', without: ['_ingested_at'] },
   { table: 'silver.ratings', key: 'image' },
   { table: 'silver.movies', key: 'run' },

@@ -6,6 +6,8 @@ import type { SourceReader } from './source-reader.ts';
 export interface Chunk {
   /** Key of the finished chunk. */
   name: string;
+  /** Among all of them, from 0. */
+  place: number;
   /** SQL condition; together those of all chunks hold for every row once. */
   where: string;
 }
@@ -70,6 +72,7 @@ function toChunks(cut: Cut, bounds: number[]): Chunk[] {
     ];
     const condition = range.length === 0 ? 'true' : range.join(' and ');
     return {
+      place: at,
       name: `${cut} ${from ?? ''}..${to ?? ''}`,
       where: at === 0 && cut === 'users' ? `(${condition} or user_id is null)` : condition,
     };

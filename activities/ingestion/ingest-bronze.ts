@@ -6,7 +6,7 @@ import { attachPartition, createDetachedPartition, partitionName } from '../../d
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageAttempt, type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
-import { MOVIE_COLUMNS, RATING_COLUMNS, moviesOfSource, ratingsOfSource } from './batch.ts';
+import { MOVIE_COLUMNS, moviesOfSource } from './batch.ts';
 import {
   addAffectedUsers,
   countChanged,
@@ -19,6 +19,7 @@ import { fingerprints } from './fingerprints.ts';
 import { snapshotToFollow } from './follow.ts';
 import { forgetBatch, isLost } from './lost-batch.ts';
 import { type SourceReader, withSource } from './source-reader.ts';
+import { prepareChunked, readChunk } from './whole-batch.ts';
 
 export interface BronzeResult extends StageResult {
   movies: number;
@@ -136,7 +137,7 @@ async function readWhole(
   context: Run,
   report: Heartbeat['report'],
 ): Promise<boolean> {
-  const batch = partitionName('bronze.ratings', context.run);
+  await attempt.write((session) => prepareChunked(session, context.run));
   const chunks = await planChunks(attempt, reader);
   const finished = await attempt.finishedChunks();
   const waiting = chunks.filter(({ name }) => !finished.has(name));
@@ -145,12 +146,8 @@ async function readWhole(
     await attempt.writeChunk(MOVIES, (session) => readMovies(session, reader, context), reader.view);
   const read = async (): Promise<void> => {
     for (let chunk = waiting.shift(); chunk !== undefined; chunk = waiting.shift()) {
-      const query = ratingsOfSource(context, chunk.where);
-      await attempt.writeChunk(
-        chunk.name,
-        (session) => reader.append(session, batch, RATING_COLUMNS, query),
-        reader.view,
-      );
+      const { name } = chunk;
+      await attempt.writeChunk(name, (session) => readChunk(session, reader, context, chunk), reader.view);
       const done = chunks.length - waiting.length;
       report({ step: 'reading the source, chunk', done, total: chunks.length });
     }

@@ -18,6 +18,15 @@ export async function isLost(db: Db, run: number): Promise<boolean> {
 /** First words of the chunks that hold ratings. */
 const RATING_CHUNKS = ['pages', 'users', 'rows'];
 
+/** Has the ratings of a run read again from the first chunk on. */
+export async function forgetChunks(db: Db, run: number): Promise<void> {
+  await sql`
+    delete from pipeline.chunks
+    where run = ${sql.lit(run)} and stage = 'bronze' and chunk ~ ${`^(${RATING_CHUNKS.join('|')}) `}`.execute(
+    db,
+  );
+}
+
 /** Undoes stage bronze of a run. */
 export async function forgetBatch(db: Db, run: number): Promise<void> {
   for (const table of [

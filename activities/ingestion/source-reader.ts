@@ -20,6 +20,12 @@ export interface SourceReader {
     query: RawBuilder<unknown>,
     plan?: 'parallel',
   ): Promise<number>;
+  /**
+   * Makes an unlogged table of ours of what `query` gives of the source; `columns` with their types. Fuller pages sooner
+   * than by `append`: PostgreSQL writes a table that is made so past its shared buffers.
+   * @returns the number of rows
+   */
+  create(session: Session, table: string, columns: string, query: RawBuilder<unknown>): Promise<number>;
   /** Makes a temporary table of what `query` gives of the source; `columns` with their types. */
   tabulate(session: Session, table: string, columns: string, query: RawBuilder<unknown>): Promise<void>;
   /**
@@ -67,7 +73,7 @@ export function withSource<Result>(
 const list = (columns: readonly string[]): RawBuilder<unknown> =>
   sql.join(columns.map((column) => sql.ref(column)));
 
-const hereReader: Pick<SourceReader, 'append' | 'tabulate' | 'relation'> = {
+const hereReader: Omit<SourceReader, 'view' | 'ask'> = {
   append: async ({ db }, table, columns, query, plan) => {
     if (plan === 'parallel')
       await sql`create temporary table read_here on commit drop as ${query}`.execute(db);
@@ -75,6 +81,10 @@ const hereReader: Pick<SourceReader, 'append' | 'tabulate' | 'relation'> = {
     const { numAffectedRows } = await sql`
       insert into ${sql.table(table)} (${list(columns)}) ${rows}`.execute(db);
     return Number(numAffectedRows);
+  },
+  create: async ({ db, client }, table, _columns, query) => {
+    const made = sql`create unlogged table ${sql.table(table)} as ${query}`.compile(db);
+    return (await client.query(made.sql)).rowCount ?? 0;
   },
   tabulate: async ({ db }, table, _columns, query) => {
     await sql`create temporary table ${sql.table(table)} on commit drop as ${query}`.execute(db);
@@ -86,7 +96,7 @@ function copyingReader(
   source: Connection,
   view: { snapshot: string },
   signal: AbortSignal,
-): Pick<SourceReader, 'append' | 'tabulate' | 'relation'> {
+): Omit<SourceReader, 'view' | 'ask'> {
   const copy = ({ client }: Session, table: string, columns: readonly string[], query: RawBuilder<unknown>) =>
     transaction(
       source,
@@ -96,19 +106,23 @@ function copyingReader(
         }),
       { signal, ...view },
     );
-  const tabulate: SourceReader['tabulate'] = async (session, table, columns, query) => {
-    await sql`create temporary table ${sql.table(table)} (${sql.raw(columns)}) on commit drop`.execute(
+  const create = async (
+    kind: string,
+    [session, table, columns, query]: Parameters<SourceReader['create']>,
+    atCommit = sql``,
+  ): Promise<number> => {
+    await sql`create ${sql.raw(kind)} table ${sql.table(table)} (${sql.raw(columns)}) ${atCommit}`.execute(
       session.db,
     );
-    await copy(
-      session,
-      table,
-      columns.split(', ').map((column) => column.split(' ')[0]),
-      query,
-    );
+    const names = columns.split(', ').map((column) => column.split(' ')[0]);
+    return copy(session, table, names, query);
+  };
+  const tabulate: SourceReader['tabulate'] = async (...given) => {
+    await create('temporary', given, sql`on commit drop`);
   };
   return {
     append: copy,
+    create: (...given) => create('unlogged', given),
     tabulate,
     relation: async (session, table, columns, query) => {
       await tabulate(session, table, columns, query);

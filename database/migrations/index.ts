@@ -18,6 +18,7 @@ import * as incremental from './0014-incremental.ts';
 import * as speed from './0015-speed.ts';
 import * as acceptedBatches from './0016-accepted-batches.ts';
 import * as plannedReads from './0017-planned-reads.ts';
+import * as chunkedBatches from './0018-chunked-batches.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-lake': lake,
@@ -37,4 +38,5 @@ export const migrations: Record<string, Migration> = {
   '0015-speed': speed,
   '0016-accepted-batches': acceptedBatches,
   '0017-planned-reads': plannedReads,
+  '0018-chunked-batches': chunkedBatches,
 };

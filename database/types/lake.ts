@@ -30,6 +30,8 @@ export interface BronzeRatings {
   /** The run that read the batch. */
   _batch_id: number;
   _ingested_at: Date;
+  /** Which chunk of the source it was read with. */
+  _chunk: Generated<number>;
   user_id: number | null;
   movie_id: number | null;
   rating: number | null;
