@@ -22,13 +22,23 @@ const sums = sql`
 
 /** Totals of every user and rated movie of an image. Of users who are the same since `follows` they are carried over. */
 export async function keepTotals(db: Db, run: number, image: number, follows: number | null): Promise<void> {
-  if (follows === null) {
-    await keepUserTotals(db, run, image);
-    await createPartitionAs(db, 'gold.movie_totals', run, totals(run, image, 'movie_id', sql`true`));
-  } else {
-    await createPartitionAs(db, 'gold.user_totals', run, userTotalsAfter(run, image, follows));
-    await createPartitionAs(db, 'gold.movie_totals', run, await movieTotalsAfter(db, run, image, follows));
-  }
+  if (follows === null) await keepUserTotals(db, run, image);
+  else await createPartitionAs(db, 'gold.user_totals', run, userTotalsAfter(run, image, follows));
+  const ofMovies =
+    follows === null || (await wasReopened(db, run))
+      ? totals(run, image, 'movie_id', sql`true`)
+      : await movieTotalsAfter(db, run, image, follows);
+  await createPartitionAs(db, 'gold.movie_totals', run, ofMovies);
+}
+
+/** Whether the run may have brought the image up to date before: then what it changes now is not all that it has. */
+async function wasReopened(db: Db, run: number): Promise<boolean> {
+  const reopening = await db
+    .selectFrom('pipeline.reopenings')
+    .select('run')
+    .where('run', '=', run)
+    .executeTakeFirst();
+  return reopening !== undefined;
 }
 
 /** Totals and fingerprints of all users, in one pass over their ratings, and one over what was not accepted. */
