@@ -26,14 +26,24 @@ const SETTINGS: Record<string, string> = {
   // No checkpoint in the middle of a load.
   max_wal_size: '4GB',
   checkpoint_timeout: '15min',
-  // Each process reads for itself: handed to PostgreSQL 18's three reading processes, a scan on two cores takes a quarter longer.
-  io_method: 'sync',
   // Compiling a plan costs more than it gives on statements of seconds.
   jit: 'off',
   max_connections: '100',
   // The leader works too: one process for each processor, more only take turns.
   max_parallel_workers_per_gather: String(Math.max(1, availableParallelism() - 1)),
 };
+
+/** Where 18 has other defaults than those before it; docs/decisions/0024-local-postgres.md. */
+const SINCE_18: Record<string, string> = {
+  // Each process reads for itself: handed to the server's three reading processes, a scan on two cores takes a quarter longer.
+  io_method: 'sync',
+};
+
+/** Of the server that a binary is of. */
+function majorVersion(binary: string): number {
+  const { stdout } = spawnSync(binary, ['--version'], { encoding: 'utf8' });
+  return Number(/\) (\d+)/.exec(stdout)?.[1] ?? 0);
+}
 
 /** For tests: what a crash would cost does not matter, the time of a flush does. */
 const EPHEMERAL: Record<string, string> = {
@@ -68,8 +78,8 @@ export function initialise(
         '--no-sync',
         '--no-instructions',
       ],
-      // As PostgreSQL had it until 17. With them, the first read of a new table writes all of it to the WAL.
-      '--no-data-checksums',
+      // With them, which is the default since 18, the first read of a new table writes all of it to the WAL.
+      ...(majorVersion(initdb) >= 18 ? ['--no-data-checksums'] : []),
     ],
     { ...user, cwd: directory, encoding: 'utf8' },
   );
@@ -87,7 +97,12 @@ export function postgresService(options: {
   ephemeral: boolean;
 }): Service {
   const { directory, binaries, user, port, ephemeral } = options;
-  const settings = { ...SETTINGS, ...(ephemeral ? EPHEMERAL : {}), port: String(port) };
+  const settings = {
+    ...SETTINGS,
+    ...(majorVersion(binaries.postgres) >= 18 ? SINCE_18 : {}),
+    ...(ephemeral ? EPHEMERAL : {}),
+    port: String(port),
+  };
   return {
     name: 'postgres',
     command: binaries.postgres,
