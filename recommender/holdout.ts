@@ -33,7 +33,7 @@ export function isRelevant(rating: number): boolean {
 
 /**
  * Sorts the holdout by user and item, on a thread: sums over it are then the same to the bit, whatever the order in which
- * its pairs came. In plain loops: five million pairs go through what iterators take as lists of objects, in ten times the time.
+ * its pairs came. In plain loops: of five million pairs iterators make objects, and take twice to four times as long.
  */
 export function groupHoldout({ holdout, userIds, itemIds }: GroupTask): GroupedHoldout {
   const userOf = createLookup(userIds);

@@ -62,24 +62,23 @@ export function initialise(
   if (existsSync(data)) return;
   const partial = join(directory, 'data.partial');
   rmSync(partial, { recursive: true, force: true });
+  // With them, the default since 18, the first read of a new table writes all of it to the WAL.
+  const checksums = majorVersion(initdb) >= 18 ? ['--no-data-checksums'] : [];
   const { status, stderr, error } = spawnSync(
     initdb,
     [
-      ...[
-        '-D',
-        partial,
-        '-U',
-        ROLE,
-        '-A',
-        'trust',
-        '-E',
-        'UTF8',
-        '--locale=C',
-        '--no-sync',
-        '--no-instructions',
-      ],
-      // With them, which is the default since 18, the first read of a new table writes all of it to the WAL.
-      ...(majorVersion(initdb) >= 18 ? ['--no-data-checksums'] : []),
+      '-D',
+      partial,
+      '-U',
+      ROLE,
+      '-A',
+      'trust',
+      '-E',
+      'UTF8',
+      '--locale=C',
+      '--no-sync',
+      '--no-instructions',
+      ...checksums,
     ],
     { ...user, cwd: directory, encoding: 'utf8' },
   );

@@ -20,8 +20,3 @@ export const deviation = sql<number | null>`
 export function share(column: 'positive'): RawBuilder<number> {
   return sql`${sql.ref(column)}::numeric / ratings`;
 }
-
-/** An instant that is fixed for the run. */
-export function instant(at: Date): RawBuilder<Date> {
-  return sql`${sql.lit(at.toISOString())}::timestamptz`;
-}

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { instant } from '../../database/constants.ts';
 import type { Run } from '../support/run.ts';
-import { averageStars, deviation, instant, rounded, share } from './expressions.ts';
+import { averageStars, deviation, rounded, share } from './expressions.ts';
 
 /** One row a rated movie of the snapshot. */
 export function movieFeatures(db: Db, { run, startedAt }: Run) {

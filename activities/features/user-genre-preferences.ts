@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { instant } from '../../database/constants.ts';
 import type { Run } from '../support/run.ts';
 import { ofChangedUsers } from '../ingestion/batch.ts';
-import { instant } from './expressions.ts';
 
 /** The ten genres and their columns; a movie counts for each of its genres. */
 export const PREFERENCE_GENRES = {

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { constantIds } from '../../database/constants.ts';
 import type { Session } from '../../database/session.ts';
 import type { HeldSnapshot } from '../../database/snapshots.ts';
 import { createDetachedPartition, partitionName } from '../../database/versions.ts';
@@ -85,7 +86,7 @@ export async function readChangedUsers(
   reader: SourceReader,
   context: Run,
 ): Promise<number> {
-  const ofUsers = await isAmong(session, sql.table(partitionName('bronze.changed_users', context.run)));
+  const ofUsers = await isAmong(session.db, sql.table(partitionName('bronze.changed_users', context.run)));
   return reader.append(
     session,
     partitionName('bronze.ratings', context.run),
@@ -95,25 +96,15 @@ export async function readChangedUsers(
   );
 }
 
-/**
- * The condition that a row of the source is of one of the users of a table of ours, as text for wherever the source is.
- * In one type: PostgreSQL looks the values up in a hash table only where both sides hash alike, and otherwise goes
- * through all of them for every row.
- */
-export async function isAmong({ db }: Session, users: RawBuilder<unknown>): Promise<string> {
-  return `user_id::bigint = any(${await listed(db, users, 'bigint')})`;
+/** The condition that a row of the source is of one of the users of a table of ours, as text for wherever the source is. */
+export async function isAmong(db: Db, users: RawBuilder<unknown>): Promise<string> {
+  return `user_id::bigint = any(${await constantIds(db, sql`select user_id from ${users}`, 'bigint')})`;
 }
 
 /** The same of rows as silver has them, for which no index need be given up. */
-export async function isAmongKnown({ db }: Session, users: RawBuilder<unknown>): Promise<string> {
-  const known = sql`${users} where user_id between -2147483648 and 2147483647`;
-  return `user_id = any(${await listed(db, known, 'integer')})`;
-}
-
-async function listed(db: Db, users: RawBuilder<unknown>, type: 'integer' | 'bigint'): Promise<string> {
-  const { rows } = await sql<{ users: string }>`
-    select coalesce(string_agg(user_id::text, ','), '') as users from ${users}`.execute(db);
-  return `'{${rows[0].users}}'::${type}[]`;
+export async function isAmongKnown(db: Db, users: RawBuilder<unknown>): Promise<string> {
+  const known = sql`select user_id from ${users} where user_id between -2147483648 and 2147483647`;
+  return `user_id = any(${await constantIds(db, known, 'integer')})`;
 }
 
 /** The fingerprints of what the pipeline has after this batch. */

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { attachedRuns, partitionName } from '../../database/versions.ts';
 
@@ -8,23 +8,21 @@ export async function isLost(db: Db, run: number): Promise<boolean> {
   const { rows: read } = await sql<{ read: boolean; exists: boolean }>`
     select exists (
              select from pipeline.chunks
-             where run = ${sql.lit(run)} and stage = 'bronze' and rows > 0 and chunk ~ ${`^(${RATING_CHUNKS.join('|')}) `}
+             where ${ratingChunks(run)} and rows > 0
            ) as read, to_regclass(${batch}) is not null as exists`.execute(db);
   if (!read[0].read || !read[0].exists) return false;
   const { rows } = await sql`select from ${sql.table(batch)} limit 1`.execute(db);
   return rows.length === 0;
 }
 
-/** First words of the chunks that hold ratings. */
-const RATING_CHUNKS = ['pages', 'users', 'rows'];
+/** Condition of the chunks of a run that hold ratings: their names begin so. */
+function ratingChunks(run: number): RawBuilder<boolean> {
+  return sql`run = ${sql.lit(run)} and stage = 'bronze' and chunk ~ '^(pages|users|rows) '`;
+}
 
 /** Has the ratings of a run read again from the first chunk on. */
 export async function forgetChunks(db: Db, run: number): Promise<void> {
-  await sql`
-    delete from pipeline.chunks
-    where run = ${sql.lit(run)} and stage = 'bronze' and chunk ~ ${`^(${RATING_CHUNKS.join('|')}) `}`.execute(
-    db,
-  );
+  await sql`delete from pipeline.chunks where ${ratingChunks(run)}`.execute(db);
 }
 
 /** Undoes stage bronze of a run. */

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { instant } from '../../database/constants.ts';
 import type { RejectionReason } from '../../database/types/index.ts';
 
 /** Version of these rules and of the fingerprints: a snapshot that was made by others is not brought up to date but built anew. */
@@ -7,17 +8,12 @@ export const SILVER_RULES = 2;
 /** Whether a row of the catalogue as read names a movie that ratings may speak of. */
 export const isCatalogued = sql<boolean>`(movie_id between -2147483648 and 2147483647 and title is not null)`;
 
-/** Whether a rating is one that there is: half to five stars in halves. */
-export const isStars = sql<boolean>`(b.rating = any('{0.5,1,1.5,2,2.5,3,3.5,4,4.5,5}'::double precision[]))`;
-
 /** Whether a rating `b` is refused for no reason, given whether its movie is in the catalogue; null may stand for false. */
 export function isAccepted(asOf: Date, isKnown: RawBuilder<boolean>): RawBuilder<boolean> {
   return sql`(${isKnown} and b.user_id between -2147483648 and 2147483647
-    and ${isStars}
+    and b.rating = any('{0.5,1,1.5,2,2.5,3,3.5,4,4.5,5}'::double precision[])
     and b.rating_timestamp <= ${instant(asOf)} and isfinite(b.rating_timestamp))`;
 }
-
-const instant = (at: Date): RawBuilder<Date> => sql`${sql.lit(at.toISOString())}::timestamptz`;
 
 /**
  * Why a rating `b` is refused, null where it is not; `m` is its movie in the catalogue, if it has one. The first reason

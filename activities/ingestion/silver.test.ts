@@ -139,50 +139,71 @@ test('a stage that is done gives its result again and writes nothing', async () 
   expect(after).toEqual(before.map((stage) => ({ ...stage, token: stage.token + 1 })));
 });
 
-test.each([
-  ['good rows', [], { all_accepted: true, silver: 5, rejected: 0, superseded: 1 }],
-  [
-    'an unknown movie',
-    [[9, 77, 4, '2026-01-05']],
-    { all_accepted: false, silver: 5, rejected: 1, superseded: 1 },
-  ],
-  ['no title', [[9, 4, 4, '2026-01-05']], { all_accepted: false, silver: 5, rejected: 1, superseded: 1 }],
-  [
-    'later than the as-of',
-    [[9, 1, 4, '2026-02-01']],
-    { all_accepted: false, silver: 5, rejected: 1, superseded: 1 },
-  ],
-] as const)(
-  'what the gate has found of %s spares silver to judge each row, or does not',
-  async (_what, rows, expected) => {
-    const own = await createTestDatabase();
-    try {
-      await insertMovies(own, [
-        [1, 'Heat (1995)', 'Action|Crime'],
-        [2, 'Year Unknown', ''],
-        [4, null, 'Drama'],
-      ]);
-      await insertRatings(own, [
-        [1, 1, 4, '2026-01-01'],
-        [1, 1, 3, '2026-01-02'],
-        [1, 2, 3, '2026-01-02'],
-        [2, 1, 5, '2026-01-03'],
-        [2, 2, 5, '2026-01-31'],
-        [3, 2, 0.5, '2026-01-30'],
-        ...rows.map((row) => [...row] as [number, number, number, string]),
-      ]);
-      const stages = createStages(own);
-      const ofOwn = await insertRun(own, { asOf: AS_OF, overrides: SMALL });
-      await stages.ingestBronze({ run: ofOwn });
-      await stages.runGate({ run: ofOwn, scope: 'bronze' });
-      await stages.buildSilver({ run: ofOwn });
-      const { rows: found } = await own.pool.query(
-        `select all_accepted, silver_ratings as silver, rejected_ratings as rejected, superseded_ratings as superseded
+/** A batch that has passed its gate, and the snapshot that silver makes of it: five pairs, one of them rated twice, and `more`. */
+async function throughGate(asOf: string, more: Parameters<typeof insertRatings>[1]) {
+  const own = await createTestDatabase();
+  try {
+    await insertMovies(own, [
+      [1, 'Heat (1995)', 'Action|Crime'],
+      [2, 'Year Unknown', ''],
+      [4, null, 'Drama'],
+    ]);
+    await insertRatings(own, [
+      [1, 1, 4, '2026-01-01'],
+      [1, 1, 3, '2026-01-02'],
+      [1, 2, 3, '2026-01-02'],
+      [2, 1, 5, '2026-01-03'],
+      [2, 2, 5, '2026-01-31'],
+      [3, 2, 0.5, '2026-01-30'],
+      ...more,
+    ]);
+    const stages = createStages(own);
+    const ofOwn = await insertRun(own, { asOf, overrides: SMALL });
+    await stages.ingestBronze({ run: ofOwn });
+    await stages.runGate({ run: ofOwn, scope: 'bronze' });
+    await stages.buildSilver({ run: ofOwn });
+    const { rows } = await own.pool.query(
+      `select all_accepted, silver_ratings as silver, rejected_ratings as rejected, superseded_ratings as superseded,
+              (select observed from quality.check_results where check_name = 'future_timestamps') as future
        from bronze.batches join silver.snapshots on run = _batch_id`,
-      );
-      expect(found).toEqual([expected]);
-    } finally {
-      await own.drop();
-    }
-  },
-);
+    );
+    return rows[0] as unknown;
+  } finally {
+    await own.drop();
+  }
+}
+
+test('where the gate has found every row good silver takes all of them', async () => {
+  expect(await throughGate(AS_OF, [])).toEqual({
+    all_accepted: true,
+    silver: 5,
+    rejected: 0,
+    superseded: 1,
+    future: 0,
+  });
+});
+
+test.each([
+  ['an unknown movie', 77, '2026-01-05'],
+  ['a movie without a title', 4, '2026-01-05'],
+  ['later than the as-of', 1, '2026-02-01'],
+])('where it has found a row that is not, %s, silver judges each', async (_what, movie, at) => {
+  expect(await throughGate(AS_OF, [[9, movie, 4, at]])).toEqual({
+    all_accepted: false,
+    silver: 5,
+    rejected: 1,
+    superseded: 1,
+    future: 0,
+  });
+});
+
+test('a rating between the start and an as-of that clocks have put after it is of the future, and silver takes it', async () => {
+  const after = (minutes: number): string => new Date(Date.now() + minutes * 60_000).toISOString();
+  expect(await throughGate(after(10), [[9, 1, 4, after(5)]])).toEqual({
+    all_accepted: false,
+    silver: 6,
+    rejected: 0,
+    superseded: 1,
+    future: 1,
+  });
+});

@@ -2,6 +2,7 @@
 
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { constantIds } from '../../database/constants.ts';
 import { createPartitionAs } from '../../database/versions.ts';
 import { ofChangedUsers } from './batch.ts';
 import { ADDED, REMOVED } from './changed-image.ts';
@@ -100,21 +101,13 @@ async function movieTotalsAfter(
   follows: number,
 ): Promise<RawBuilder<unknown>> {
   const before = sql`(select * from gold.movie_totals where run = ${sql.lit(follows)})`;
-  const { rows } = await sql<{ movies: string }>`
-    select coalesce(string_agg(distinct movie_id::text, ','), '') as movies
-    from ${REMOVED} r join ${before} b using (movie_id)
-    where r.rating_timestamp <= b.first_at or r.rating_timestamp >= b.last_at`.execute(db);
-  const movies = sql.raw(`'{${rows[0].movies}}'::integer[]`);
-  const extremes = sql`
-    select movie_id, min(rating_timestamp) as first_at, max(rating_timestamp) as last_at
-    from silver.ratings where image = ${sql.lit(image)} and movie_id = any(${movies}) group by movie_id`;
-  const [plus, minus] = [
-    sums,
+  const moved = await constantIds(
+    db,
     sql`
-    -count(*)::integer, -sum((rating * 2)::integer)::bigint, -sum((rating * rating * 4)::integer)::bigint,
-    -(count(*) filter (where rating >= ${sql.lit(POSITIVE)}))::integer,
-    -(count(*) filter (where rating <= ${sql.lit(NEGATIVE)}))::integer, null, null`,
-  ];
+      select distinct movie_id from ${REMOVED} r join ${before} b using (movie_id)
+      where r.rating_timestamp <= b.first_at or r.rating_timestamp >= b.last_at`,
+    'integer',
+  );
   return sql`
     select ${sql.lit(run)} as run, t.movie_id, sum(ratings)::integer as ratings, sum(half_stars)::bigint as half_stars,
            sum(half_stars_squared)::bigint as half_stars_squared, sum(positive)::integer as positive,
@@ -123,10 +116,16 @@ async function movieTotalsAfter(
     from (
       select movie_id, ratings, half_stars, half_stars_squared, positive, negative, first_at, last_at from ${before} b
       union all
-      select movie_id, ${plus} from ${ADDED} group by movie_id
+      select movie_id, ${sums} from ${ADDED} group by movie_id
       union all
-      select movie_id, ${minus} from ${REMOVED} group by movie_id
+      select movie_id, -ratings, -half_stars, -half_stars_squared, -positive, -negative, null, null
+      from (select movie_id, ${sums} from ${REMOVED} group by movie_id) r
     ) t
-    left join (${rows[0].movies === '' ? sql`${extremes} limit 0` : extremes}) e on e.movie_id = t.movie_id
+    left join (
+      select movie_id, min(rating_timestamp) as first_at, max(rating_timestamp) as last_at
+      from silver.ratings
+      where image = ${sql.lit(image)} and movie_id = any(${sql.raw(moved)}) and exists (select from ${REMOVED})
+      group by movie_id
+    ) e on e.movie_id = t.movie_id
     group by t.movie_id having sum(ratings) > 0`;
 }

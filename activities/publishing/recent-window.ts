@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
+import { instant } from '../../database/constants.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import type { Run } from '../support/run.ts';
 
@@ -81,10 +82,6 @@ function averageStars(of: 'total' | 'recent'): RawBuilder<number> {
 }
 
 /** An instant as a literal of PostgreSQL. */
-export function instant(at: Date): RawBuilder<Date> {
-  return sql`${sql.lit(at.toISOString())}::timestamptz`;
-}
-
 /**
  * Has the statements of a transaction take one processor. What is made beside the lists has the time that they take anyway,
  * and readers wait behind each process that runs.

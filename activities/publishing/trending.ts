@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Settings } from '../../config/settings.ts';
 import { blockedAt } from '../../database/block-list.ts';
 import type { Db } from '../../database/connect.ts';
+import { instant } from '../../database/constants.ts';
 import { createPartitionAs } from '../../database/versions.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
@@ -9,7 +10,6 @@ import type { Heartbeat } from '../support/with-heartbeat.ts';
 import {
   type MovieActivity,
   inOneProcess,
-  instant,
   movieActivity,
   recentWindow,
   snapshotSources,

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { constantIds, instant } from '../../database/constants.ts';
 import { isAccepted, isCatalogued, refusalReason } from '../ingestion/refusal-reason.ts';
 import { countRead } from '../ingestion/count-read.ts';
 import type { Run } from '../support/run.ts';
@@ -117,28 +118,29 @@ interface Seen {
 async function lookAt(db: Db, run: Batch): Promise<Seen> {
   const newest = sql`max(rating_timestamp::timestamptz)
     filter (where isfinite(rating_timestamp) and rating_timestamp <= ${instant(run.asOf)})`;
-  const accepted = isAccepted(run.asOf, await isOfCatalogue(db, run));
+  const known = await constantIds(
+    db,
+    sql`select distinct movie_id from ${run.movies} and ${isCatalogued}`,
+    'bigint',
+  );
+  // An as-of may be a little after the start, and what lies between is of the future, which silver would take.
+  const accepted = isAccepted(
+    run.asOf < run.startedAt ? run.asOf : run.startedAt,
+    sql`movie_id = any(${sql.raw(known)})`,
+  );
   const { rows: all } = await sql<Pick<Seen, 'rows' | 'newest'> & { others: number }>`
     select count(*) as rows, count(*) filter (where ${accepted} is not true) as others, ${newest} as newest
     from ${run.ratings}`.execute(db);
-  const [{ others, ...seen }] = all;
-  const accepts = { ...seen, allAccepted: others === 0 };
-  if (others === 0) return { ...accepts, nullKeys: 0, outOfDomain: 0, future: 0, orphans: 0 };
+  const [{ others, ...counted }] = all;
+  const seen = { ...counted, allAccepted: others === 0 };
+  if (seen.allAccepted) return { ...seen, nullKeys: 0, outOfDomain: 0, future: 0, orphans: 0 };
   const { rows: apart } = await sql<Omit<Seen, 'rows' | 'newest'>>`
     select count(*) filter (where ${nullKey}) as "nullKeys",
            count(*) filter (where ${outOfDomain}) as "outOfDomain",
            count(*) filter (where ${future(run)}) as future,
            count(*) filter (where ${orphan(run)}) as orphans
     from ${run.ratings}`.execute(db);
-  return { ...accepts, ...apart[0] };
-}
-
-/** Whether a rating's movie is one that silver knows. As constants, which PostgreSQL looks up in a third of a join's time. */
-async function isOfCatalogue(db: Db, { movies }: Batch): Promise<RawBuilder<boolean>> {
-  const { rows } = await sql<{ movies: string }>`
-    select coalesce(string_agg(distinct movie_id::text, ','), '') as movies
-    from ${movies} and ${isCatalogued}`.execute(db);
-  return sql`movie_id = any(${sql.lit(`{${rows[0].movies}}`)}::bigint[])`;
+  return { ...seen, ...apart[0] };
 }
 
 async function measureBatch(db: Db, run: Batch): Promise<Measurements> {
@@ -173,10 +175,6 @@ async function measureBatch(db: Db, run: Batch): Promise<Measurements> {
       catalogue_titles: await measureCatalogue(db, run),
     },
   };
-}
-
-function instant(at: Date): RawBuilder<Date> {
-  return sql`${sql.lit(at.toISOString())}::timestamptz`;
 }
 
 /** The start of the run, not the as-of: a backfill's later rows are set aside, and no dirt. */

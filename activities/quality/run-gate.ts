@@ -55,10 +55,10 @@ export function runGate(
     const keep = async (db: Db): Promise<void> => {
       await keepResults(db, run, results);
       if (measured.statistics !== undefined) await keepStatistics(db, run, measured.statistics);
-      if (scope === 'bronze')
+      if (measured.allAccepted !== undefined)
         await db
           .updateTable('bronze.batches')
-          .set({ all_accepted: measured.allAccepted ?? null })
+          .set({ all_accepted: measured.allAccepted })
           .where('_batch_id', '=', run)
           .execute();
     };

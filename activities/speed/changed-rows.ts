@@ -1,6 +1,7 @@
 /** Who is not in the source as a night has read them, and what they have rated by now. */
 
 import { sql } from 'kysely';
+import { instant } from '../../database/constants.ts';
 import type { Session } from '../../database/session.ts';
 import { partitionName } from '../../database/versions.ts';
 import { ratingAsRead } from '../ingestion/batch.ts';
@@ -8,7 +9,6 @@ import { MOST_CHANGED, isAmong } from '../ingestion/changes.ts';
 import { acceptedOf, latestFirst } from '../ingestion/classified.ts';
 import { differingUsers, fingerprints } from '../ingestion/fingerprints.ts';
 import type { SourceReader } from '../ingestion/source-reader.ts';
-import { instant } from '../publishing/recent-window.ts';
 import type { Base } from './base.ts';
 
 /**
@@ -66,7 +66,7 @@ export async function readPresent(
     'rows_read',
     'user_id bigint, movie_id bigint, rating double precision, rating_timestamp timestamptz',
     sql`select ${ratingAsRead} from movielens.ratings
-      where ${sql.raw(users === 0 ? 'false' : await isAmong(session, sql`changed_users`))}`,
+      where ${sql.raw(users === 0 ? 'false' : await isAmong(db, sql`changed_users`))}`,
   );
   await sql`
     create table ${sql.table(target)} as

@@ -3,12 +3,12 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
-import type { Session } from '../../database/session.ts';
+import { instant } from '../../database/constants.ts';
 import type { HeldSnapshot } from '../../database/snapshots.ts';
 import { partitionName } from '../../database/versions.ts';
 import { isAmongKnown } from '../ingestion/changes.ts';
 import { statsOfMovies } from '../publishing/movie-stats.ts';
-import { type ActivitySources, instant, movieActivity, windowOf } from '../publishing/recent-window.ts';
+import { type ActivitySources, movieActivity, windowOf } from '../publishing/recent-window.ts';
 import { leadingMovies } from '../publishing/trending.ts';
 
 export interface Statistics {
@@ -26,15 +26,11 @@ const isChanged = (user: string): RawBuilder<unknown> => sql`exists (
  * Brings both tables to the present; only rows that differ are written.
  * @returns the number of movies with statistics, and since when `speed.recent_ratings` has the snapshot's
  */
-export async function replaceStatistics(
-  session: Session,
-  given: Statistics,
-): Promise<{ movies: number; since: Date }> {
-  const { db } = session;
+export async function replaceStatistics(db: Db, given: Statistics): Promise<{ movies: number; since: Date }> {
   const { snapshot, settings, asOf } = given;
   const window = windowOf(settings, asOf, await newestRating(db, given));
   const since = await keepRecent(db, snapshot, window.from);
-  await addUpTotals(session, given);
+  await addUpTotals(db, given);
   const activity = movieActivity(db, sourcesOf(given), window);
   await replaceRows(
     db,
@@ -76,8 +72,8 @@ async function keepRecent(db: Db, { run, image }: HeldSnapshot, from: Date): Pro
 }
 
 /** Exact sums: those of the snapshot, less what the changed users had in it, and what they have now. */
-async function addUpTotals(session: Session, { snapshot, present }: Statistics): Promise<void> {
-  const ofChangedUsers = sql.raw(await isAmongKnown(session, sql`changed_users`));
+async function addUpTotals(db: Db, { snapshot, present }: Statistics): Promise<void> {
+  const ofChangedUsers = sql.raw(await isAmongKnown(db, sql`changed_users`));
   const image = sql.table(partitionName('silver.ratings', snapshot.image));
   await sql`
     create temporary table present_totals on commit drop as
@@ -89,7 +85,7 @@ async function addUpTotals(session: Session, { snapshot, present }: Statistics):
       union all
       select movie_id, 1, (rating * 2)::integer from ${sql.table(present)}
     ) parts
-    group by movie_id having sum(ratings) > 0`.execute(session.db);
+    group by movie_id having sum(ratings) > 0`.execute(db);
 }
 
 function sourcesOf({ present }: Statistics): ActivitySources {

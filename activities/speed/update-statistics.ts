@@ -104,7 +104,7 @@ async function updateInView(
   const pass = await enterPass(db, base, input, { asOf, settings, users });
   const present = ratingsTable(pass);
   const ratings = await readPresent(session, reader, { target: present, users, snapshot, asOf });
-  const { movies, since } = await replaceStatistics(session, {
+  const { movies, since } = await replaceStatistics(db, {
     snapshot,
     present,
     settings: settings.trending,

@@ -6,9 +6,8 @@ setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
 /**
- * Gives back at once what large arrays have left behind. The garbage collector goes by the size of its own heap, some 40 MB
- * that hardly grow while factors, lists and their copies for the wire come and go beside it, up to 300 MB at 25 million ratings.
- * Takes some 20 ms: after a piece of work that took seconds.
+ * Gives back at once what large arrays have left behind. The garbage collector goes by the size of its own heap, which hardly
+ * grows while factors, lists and their copies for the wire come and go beside it. After a piece of work that took seconds.
  */
 export function collectGarbage(): void {
   collect();
