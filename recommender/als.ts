@@ -41,6 +41,8 @@ export interface AlsTask {
   /** Byte offset of each thread's own memory. */
   scratch: number[];
   start: StartFactors | null;
+  /** The iteration after which the items' factors are told; null for none. */
+  handOverAfter: number | null;
   resume: TrainingCheckpoint | null;
   /** Milliseconds after which a checkpoint is due at the end of an iteration; null for none. */
   checkpointEvery: number | null;
@@ -53,7 +55,11 @@ export interface AlsIteration {
 }
 
 /** What a training tells on its way. */
-export type AlsProgress = { iteration: AlsIteration } | { checkpoint: TrainingCheckpoint };
+export type AlsProgress =
+  | { iteration: AlsIteration }
+  | { checkpoint: TrainingCheckpoint }
+  /** The items' factors, in the kernel's layout. */
+  | { handOver: Float32Array };
 
 export interface TrainedFactors {
   userFactors: Float32Array;
@@ -128,6 +134,8 @@ export function solveAls(task: AlsTask, context: ThreadContext): TrainedFactors 
     if (isFirst) {
       const total = sum(task.itemObjective) + sum(task.userObjective);
       context.progress({ iteration: { iteration: step / 2, objective: total } } satisfies AlsProgress);
+      if (step / 2 === task.handOverAfter)
+        context.progress({ handOver: task.itemFactors.slice() } satisfies AlsProgress);
       const { tolerance } = configuration;
       const enough =
         tolerance !== undefined && objective !== null && objective - total < tolerance * objective;

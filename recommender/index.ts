@@ -30,5 +30,6 @@ export { recommendFolded } from './recommend-folded.ts';
 export { recommendTopN } from './topn.ts';
 export type { RankedLists } from './ranked-lists.ts';
 export { UnusableModelError, trainModel } from './train.ts';
+export type { StartFactors } from './start.ts';
 export type { IterationProgress } from './train.ts';
 export type { CheckpointPart, TrainingCheckpoint } from './training-checkpoint.ts';

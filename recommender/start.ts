@@ -4,11 +4,12 @@ import type { AlsTask } from './als.ts';
 import { createLookup } from './ids.ts';
 import { createRandom } from './random.ts';
 
-/** Items' factors of an earlier model, by ascending id, `rank` floats a row. */
+/** Items' factors that another training came to, by ascending id. */
 export interface StartFactors {
   itemIds: Int32Array;
   itemFactors: Float32Array;
-  rank: number;
+  /** Floats a row: the unknowns of the configuration, and what they were padded with. */
+  width: number;
 }
 
 /** Spread of the start of families whose scores are centred on zero. */
@@ -22,7 +23,7 @@ const SMALL = 0.1;
  */
 export function fillStart({ configuration, layout, matrix, itemFactors, start }: AlsTask): void {
   const { rank, seed, family } = configuration;
-  const { stride } = layout;
+  const { stride, width } = layout;
   const random = createRandom(seed);
   const row = new Float64Array(rank);
   itemFactors.fill(0);
@@ -41,12 +42,12 @@ export function fillStart({ configuration, layout, matrix, itemFactors, start }:
 
   function warmStart(from: StartFactors): void {
     const indexOf = createLookup(from.itemIds);
-    const shared = Math.min(rank, from.rank);
+    const shared = Math.min(width, from.width);
     matrix.itemIds.forEach((id, item) => {
       const known = indexOf(id);
       if (known < 0) return;
       for (let i = 0; i < shared; i++)
-        itemFactors[item * stride + i] = from.itemFactors[known * from.rank + i];
+        itemFactors[item * stride + i] = from.itemFactors[known * from.width + i];
     });
   }
 }

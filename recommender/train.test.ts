@@ -7,6 +7,7 @@ import {
   type FactorizationConfiguration,
   type Model,
   type RatingMatrix,
+  type StartFactors,
   type TrainingCheckpoint,
   buildRatingMatrix,
   evaluateModel,
@@ -186,6 +187,21 @@ test('stops early where an iteration lowers the objective by less than the toler
   expect(bitsOf(model)).toBe(bitsOf(same));
 });
 
+test.each(FAMILIES)(
+  '$family that goes on from what another has handed over is the other one',
+  async (given) => {
+    const ratings = await matrix();
+    let handedOver: StartFactors | undefined;
+    const whole = await trainModel(ratings, given, {
+      threads: 2,
+      handOver: { after: 4, take: (start) => (handedOver = start) },
+    });
+    const left = { ...given, iterations: 2 };
+    expect(bitsOf(await trainModel(ratings, left, { threads: 2, start: handedOver }))).toBe(bitsOf(whole));
+    expect(bitsOf(await trainModel(ratings, left, { threads: 2 }))).not.toBe(bitsOf(whole));
+  },
+);
+
 test('a warm start goes on from an earlier model', async () => {
   const ratings = await matrix();
   const { itemIds, itemFactors, rank } = await trainModel(
@@ -193,13 +209,13 @@ test('a warm start goes on from an earlier model', async () => {
     { ...als, iterations: 20 },
     { threads: 2 },
   );
-  const first = async (start?: { itemIds: Int32Array; itemFactors: Float32Array; rank: number }) => {
+  const first = async (start?: StartFactors) => {
     const objectives: number[] = [];
     const onIteration = ({ objective }: { objective: number }) => objectives.push(objective);
     await trainModel(ratings, { ...als, iterations: 1 }, { threads: 2, start, onIteration });
     return objectives[0];
   };
-  expect(await first({ itemIds, itemFactors, rank })).toBeLessThan((await first()) * 0.8);
+  expect(await first({ itemIds, itemFactors, width: rank })).toBeLessThan((await first()) * 0.8);
 });
 
 test('an aborted training ends with the reason and leaves no thread', async () => {

@@ -27,8 +27,10 @@ export interface TrainOptions {
   threads: number;
   signal?: AbortSignal;
   onIteration?: (progress: IterationProgress) => void;
-  /** Starts items that an earlier model knows with its factors instead of those that follow from the seed. */
+  /** Starts items that another training knows with its factors instead of those that follow from the seed. */
   start?: StartFactors;
+  /** Told, before any checkpoint of a later iteration, what a training can start from to go on after this one. */
+  handOver?: { after: number; take: (start: StartFactors) => void };
   /** Goes on where checkpoints of the same configuration on the same ratings reach. */
   resume?: TrainingCheckpoint;
   /** Told what is new of a training: together with what was told before, `resume` for the next attempt. */
@@ -99,7 +101,7 @@ async function trainFactors(
   configuration: FactorizationConfiguration,
   options: TrainOptions,
 ): Promise<TrainedFactors> {
-  const { threads, signal, onIteration, onCheckpoint, checkpointSeconds = 2 } = options;
+  const { threads, signal, onIteration, onCheckpoint, handOver, checkpointSeconds = 2 } = options;
   const { task, lease } = prepare(matrix, configuration, options);
   const started = performance.now();
   try {
@@ -111,7 +113,10 @@ async function trainFactors(
         signal,
         onProgress: (progress: AlsProgress) => {
           if ('checkpoint' in progress) onCheckpoint?.(progress.checkpoint);
-          else onIteration?.({ ...progress.iteration, seconds: (performance.now() - started) / 1000 });
+          else if ('handOver' in progress) {
+            const itemIds = Int32Array.from(matrix.itemIds);
+            handOver?.take({ itemIds, itemFactors: progress.handOver, width: task.layout.stride });
+          } else onIteration?.({ ...progress.iteration, seconds: (performance.now() - started) / 1000 });
         },
       },
     );
@@ -125,7 +130,7 @@ async function trainFactors(
 export function prepare(
   matrix: RatingMatrix,
   configuration: FactorizationConfiguration,
-  { threads, start, resume }: Pick<TrainOptions, 'threads' | 'start' | 'resume'>,
+  { threads, start, handOver, resume }: Pick<TrainOptions, 'threads' | 'start' | 'handOver' | 'resume'>,
 ): { task: AlsTask; lease: Lease } {
   const { workspace, userIds, itemIds } = matrix;
   const layout = layoutOf(configuration);
@@ -155,6 +160,7 @@ export function prepare(
         lease.allocate(2 * SIDE_BYTES + kernel.solverBytes(width, stride, block)),
       ),
       start: start ?? null,
+      handOverAfter: handOver?.after ?? null,
       resume: resume ?? null,
       checkpointEvery: null,
     };

@@ -447,9 +447,9 @@ describe('what is not right', () => {
   test('the champion has changed since the decision: it is made anew', async () => {
     await failIn(night, 'refitModel', asOfOf(6));
     await night.database.pool.query(`
-      update models.champions set configuration = 'als rank=9 iterations=3 reg=0.1 seed=42',
+      update models.champions set configuration = 'als rank=9 iterations=4 reg=0.1 seed=42',
         parameters = parameters || '{"rank": 9}' where retired_at is null`);
-    await refused(6, 'refit', 'the champion is als rank=9 iterations=3 reg=0.1 seed=42 by now');
+    await refused(6, 'refit', 'the champion is als rank=9 iterations=4 reg=0.1 seed=42 by now');
     await refused(
       6,
       'selection',
@@ -528,7 +528,7 @@ test('an ad-hoc A/B test on its snapshot may measure first what the run measures
     const arm = (rank: number) => ({
       family: 'als' as const,
       rank,
-      iterations: 3,
+      iterations: 4,
       regularization: 0.1,
       seed: 42,
     });

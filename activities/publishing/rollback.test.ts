@@ -32,7 +32,7 @@ const overrides = [...SMALL, 'publishing.keepVersions=3'];
 const als = (rank: number): ModelConfiguration => ({
   family: 'als',
   rank,
-  iterations: 3,
+  iterations: 4,
   regularization: 0.1,
   seed: 42,
 });

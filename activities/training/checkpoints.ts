@@ -13,6 +13,15 @@ import type { ActivityDependencies } from '../support/run.ts';
 import type { StageAttempt } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { reportIterations } from './progress.ts';
+import { type RefitStart, keepRefitStart, refitStartsAfter } from './refit-start.ts';
+
+interface StageTraining
+  extends Pick<ActivityDependencies, 'threads' | 'checkpointSeconds'>, Pick<Heartbeat, 'report'> {
+  /** Where it goes on; from the seed by default. */
+  from?: RefitStart;
+  /** Keeps what a refit goes on from. */
+  keepsStart?: boolean;
+}
 
 /**
  * Trains for a stage: resumes at the checkpoint that an earlier attempt left, and leaves its own. A checkpoint that
@@ -24,23 +33,35 @@ export async function trainWithCheckpoints(
   attempt: StageAttempt,
   matrix: RatingMatrix,
   configuration: Configuration,
-  options: Pick<ActivityDependencies, 'threads' | 'checkpointSeconds'> & Pick<Heartbeat, 'report'>,
+  { threads, checkpointSeconds, report, from, keepsStart = false }: StageTraining,
 ): Promise<Model> {
   const superseded = new AbortController();
   const signal = AbortSignal.any([attempt.signal, superseded.signal]);
+  // In their order: where there is a checkpoint of a later iteration, there is what a refit goes on from.
   let saving = Promise.resolve();
-  const model = await trainModel(matrix, configuration, {
-    threads: options.threads,
-    checkpointSeconds: options.checkpointSeconds,
+  const save = (write: () => Promise<void>): void => {
+    saving = saving
+      .then(write)
+      .then(collectGarbage)
+      .catch((error: unknown) => superseded.abort(error));
+  };
+  const after = keepsStart ? refitStartsAfter(configuration) : null;
+  const model = await trainModel(matrix, leftOf(configuration, from), {
+    threads,
+    checkpointSeconds,
     signal,
+    start: from?.factors,
     resume: await loadCheckpoint(connection, attempt),
-    onIteration: reportIterations(options.report, configuration),
-    onCheckpoint: (checkpoint) => {
-      saving = saving
-        .then(() => saveCheckpoint(attempt, checkpoint))
-        .then(collectGarbage)
-        .catch((error: unknown) => superseded.abort(error));
-    },
+    onIteration: reportIterations(report, configuration, from?.iteration),
+    onCheckpoint: (checkpoint) => save(() => saveCheckpoint(attempt, checkpoint)),
+    handOver:
+      after === null
+        ? undefined
+        : {
+            after,
+            take: (factors) =>
+              save(() => keepRefitStart(attempt, configuration, { factors, iteration: after })),
+          },
   }).catch((error: unknown) => {
     if (!(error instanceof UnusableModelError)) throw error;
     throw terminalFailure(
@@ -51,6 +72,12 @@ export async function trainWithCheckpoints(
   await saving;
   signal.throwIfAborted();
   return model;
+}
+
+/** A configuration with the iterations that are left to do. */
+function leftOf(configuration: Configuration, from: RefitStart | undefined): Configuration {
+  if (from === undefined || configuration.family === 'popular') return configuration;
+  return { ...configuration, iterations: configuration.iterations - from.iteration };
 }
 
 /** All parts that earlier attempts have left, or undefined where there are none. */

@@ -35,6 +35,7 @@ export function evaluateTwin(
         threads,
         checkpointSeconds,
         report,
+        keepsStart: true,
       }),
     );
     return attempt.finish(async (session) => {

@@ -9,6 +9,7 @@ import type { ActivityDependencies, RunReference } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { trainWithCheckpoints } from './checkpoints.ts';
+import { loadRefitStart } from './refit-start.ts';
 import { withSnapshotMatrix } from './snapshot-matrix.ts';
 
 export interface RefitResult extends StageResult {
@@ -16,7 +17,10 @@ export interface RefitResult extends StageResult {
   note: string;
 }
 
-/** Trains the configuration that selection decided for on the whole snapshot and stores its factors. */
+/**
+ * Trains the configuration that selection decided for on the whole snapshot and stores its factors. It goes on where its
+ * twin stood some iterations before the end, so that as many are done as the configuration has.
+ */
 export function refitModel(
   dependencies: ActivityDependencies,
   { run }: RunReference,
@@ -26,8 +30,14 @@ export function refitModel(
   return runStage(connection, { run, stage: 'refit', signal }, async (attempt) => {
     const { parameters, modelVersion } = await readSelection(connection.db, run);
     report({ step: 'loading the snapshot' });
+    const from = await loadRefitStart(connection.db, run, parameters);
     const model = await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, (matrix) =>
-      trainWithCheckpoints(connection, attempt, matrix, parameters, { threads, checkpointSeconds, report }),
+      trainWithCheckpoints(connection, attempt, matrix, parameters, {
+        threads,
+        checkpointSeconds,
+        report,
+        from,
+      }),
     );
     report({ step: 'storing the factors' });
     return attempt.finish(async (session) => {

@@ -19,6 +19,7 @@ import * as speed from './0015-speed.ts';
 import * as acceptedBatches from './0016-accepted-batches.ts';
 import * as plannedReads from './0017-planned-reads.ts';
 import * as chunkedBatches from './0018-chunked-batches.ts';
+import * as refitStarts from './0019-refit-starts.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-lake': lake,
@@ -39,4 +40,5 @@ export const migrations: Record<string, Migration> = {
   '0016-accepted-batches': acceptedBatches,
   '0017-planned-reads': plannedReads,
   '0018-chunked-batches': chunkedBatches,
+  '0019-refit-starts': refitStarts,
 };

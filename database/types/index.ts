@@ -65,6 +65,7 @@ export interface Database {
   'models.promotions': pipeline.Promotions;
 
   'experiments.evaluations': pipeline.Evaluations;
+  'experiments.refit_starts': pipeline.RefitStarts;
   'experiments.user_metrics': pipeline.UserMetrics;
   'experiments.ab_test_results': pipeline.AbTestResults;
   'experiments.comparisons': pipeline.Comparisons;

@@ -228,6 +228,20 @@ export interface Evaluations extends MetricColumns {
   test_id: string | null;
 }
 
+/** `experiments.refit_starts`: where the refit of a configuration goes on from its twin; kept to the next night. */
+export interface RefitStarts {
+  run: number;
+  configuration: string;
+  /** Of the twin, that are done. */
+  iteration: number;
+  /** Floats a row of `item_factors`. */
+  width: number;
+  /** 32-bit integers in the machine's order, ascending. */
+  item_ids: Buffer;
+  /** 32-bit floats in the machine's order, as the engine keeps them. */
+  item_factors: Buffer;
+}
+
 /** `experiments.user_metrics`: per-user values of a twin, from which every comparison can be recomputed. */
 export interface UserMetrics {
   run: number;

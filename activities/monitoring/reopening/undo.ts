@@ -93,7 +93,11 @@ async function forgetTwins(db: Db, { run, settings }: UndoneRun, stages: NightSt
     )
     .map(({ configuration }) => configuration);
   if (doomed.length === 0) return;
-  for (const table of ['experiments.user_metrics', 'experiments.evaluations'] as const)
+  for (const table of [
+    'experiments.user_metrics',
+    'experiments.refit_starts',
+    'experiments.evaluations',
+  ] as const)
     await db.deleteFrom(table).where('run', '=', run).where('configuration', 'in', doomed).execute();
 }
 
