@@ -2,7 +2,7 @@
 
 import { indexIds } from './ids.ts';
 import { type TypedArrayClass as Class, Workspace } from './memory.ts';
-import { type BuildTask, type BuiltMatrix, type SparseRows, ratingAt } from './ratings.ts';
+import { type BuildTask, type BuiltMatrix, type SparseRows } from './ratings.ts';
 
 const LARGEST_SCALE = 256;
 const LARGEST_16_BIT = 1 << 16;
@@ -29,24 +29,25 @@ export function buildMatrix({ memory, regions, users, items, ratings }: BuildTas
   const Columns = (ids: Int32Array): Class<Uint16Array | Uint32Array> =>
     ids.length <= LARGEST_16_BIT ? Uint16Array : Uint32Array;
   const Values: Class<Uint8Array | Float32Array> = scale === null ? Float32Array : Uint8Array;
-  const byItem: SparseRows = {
-    starts: workspace.array(Uint32Array, itemIds.length + 1, what),
-    columns: workspace.array(Columns(userIds), ratings.length, what),
+  const byUser: SparseRows = {
+    starts: workspace.array(Uint32Array, userIds.length + 1, what),
+    columns: workspace.array(Columns(itemIds), ratings.length, what),
     values: workspace.array(Values, ratings.length, what),
   };
-  countRows(byItem.starts, items);
-  const userStarts = workspace.array(Uint32Array, userIds.length + 1, what);
-  countRows(userStarts, users);
-  // By item in any order, by user through the items in order, and back: both sides come out with ascending columns.
-  scatter(byItem, items, users, survey.code, ratings);
+  countRows(byUser.starts, users);
+  const itemStarts = workspace.array(Uint32Array, itemIds.length + 1, what);
+  countRows(itemStarts, items);
+  // By user in any order, by item through the users in order, and back: both sides come out with ascending columns. By user
+  // first, because that is about how they come: they are written where the last ones were.
+  scatter(byUser, users, items, survey.code, ratings);
   // From here on the columns are not read any more: two of them hold the other side.
-  const byUser: SparseRows = {
-    starts: userStarts,
-    columns: new (Columns(itemIds))(memory.buffer, items.byteOffset, ratings.length),
+  const byItem: SparseRows = {
+    starts: itemStarts,
+    columns: new (Columns(userIds))(memory.buffer, items.byteOffset, ratings.length),
     values: new Values(memory.buffer, ratings.byteOffset, ratings.length),
   };
-  transpose(byItem, byUser);
   transpose(byUser, byItem);
+  transpose(byItem, byUser);
   assertDistinct(byUser, userIds, itemIds);
   const mean = meanOf(byUser, scale);
   return { userIds, itemIds, byUser, byItem, scale, mean, regions: workspace.regions };
@@ -58,35 +59,48 @@ interface Survey {
   code: (rating: number) => number;
 }
 
+/** Below this, halves of whole numbers are known by their place in a table. */
+const HALVES = 512;
+
+/** Twice a rating that is one of those, as stars are; -1 of any other. */
+function halves(rating: number): number {
+  const twice = rating * 2;
+  return twice >= 0 && twice < HALVES && twice === Math.trunc(twice) ? twice : -1;
+}
+
 /** Looks at every rating once: finite, and how many distinct ones. */
 function surveyRatings(users: Int32Array, items: Int32Array, ratings: Float32Array): Survey {
-  const known = new Map<number, number>();
-  let last = Number.NaN;
+  const seen = new Uint8Array(HALVES);
+  const others = new Set<number>();
   for (let row = 0; row < ratings.length; row++) {
     const rating = ratings[row];
+    const twice = halves(rating);
+    if (twice >= 0) {
+      seen[twice] = 1;
+      continue;
+    }
     if (!Number.isFinite(rating)) {
       throw new Error(
         `rating of user ${users[row]} for item ${items[row]} is ${rating}, expected a finite number`,
       );
     }
-    if (rating === last || known.size > LARGEST_SCALE) continue;
-    last = rating;
-    if (!known.has(rating)) known.set(rating, 0);
+    if (others.size <= LARGEST_SCALE) others.add(rating);
   }
-  if (known.size > LARGEST_SCALE) return { scale: null, code: (rating) => rating };
-  const scale = Float32Array.from(known.keys()).sort();
-  scale.forEach((rating, code) => known.set(rating, code));
-  return { scale, code: coder(scale, known) };
-}
-
-/** Codes of ratings: by arithmetic where they are halves of small whole numbers, as stars are. */
-function coder(scale: Float32Array, codes: Map<number, number>): (rating: number) => number {
-  const HALVES = 512;
-  if (!scale.every((rating) => rating >= 0 && rating * 2 < HALVES && Number.isInteger(rating * 2)))
-    return (rating) => codes.get(rating) ?? 0;
+  seen.forEach((is, twice) => is === 1 && others.add(twice / 2));
+  if (others.size > LARGEST_SCALE) return { scale: null, code: (rating) => rating };
+  const scale = Float32Array.from(others).sort();
+  const codes = new Map<number, number>();
   const table = new Uint8Array(HALVES);
-  scale.forEach((rating, code) => (table[rating * 2] = code));
-  return (rating) => table[rating * 2];
+  scale.forEach((rating, code) => {
+    codes.set(rating, code);
+    if (halves(rating) >= 0) table[rating * 2] = code;
+  });
+  return {
+    scale,
+    code: scale.every((rating) => halves(rating) >= 0)
+      ? (rating) => table[rating * 2]
+      : (rating) => codes.get(rating) ?? 0,
+  };
 }
 
 /** Row pointers from the row of each rating. */
@@ -124,10 +138,11 @@ function transpose(from: SparseRows, to: SparseRows): void {
 }
 
 /** In the matrix's own order, so that it does not depend on the order in which ratings came. */
-function meanOf(rows: SparseRows, scale: Float32Array | null): number {
+function meanOf({ values }: SparseRows, scale: Float32Array | null): number {
   let sum = 0;
-  for (let at = 0; at < rows.values.length; at++) sum += ratingAt(rows, scale, at);
-  return sum / rows.values.length;
+  if (scale === null) for (let at = 0; at < values.length; at++) sum += values[at];
+  else for (let at = 0; at < values.length; at++) sum += scale[values[at]];
+  return sum / values.length;
 }
 
 function assertDistinct({ starts, columns }: SparseRows, userIds: Int32Array, itemIds: Int32Array): void {
