@@ -23,9 +23,11 @@ await run(
     .option('--from-factors', 'compute the list again from the exported factors')
     .addOption(options.json())
     .action(({ user, limit, fromFactors, json }: RecommendOptions) =>
-      withDatabase(async ({ db }) => {
-        const read = fromFactors === true ? recommendationsFromFactors : recommendationsFor;
-        const list = await read(db, user, limit);
+      withDatabase(async (connection) => {
+        const list =
+          fromFactors === true
+            ? await recommendationsFromFactors(connection.db, user, limit)
+            : await recommendationsFor(connection, user, limit);
         if (list.length === 0) {
           throw new Error(
             fromFactors === true

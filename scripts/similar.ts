@@ -12,8 +12,8 @@ await run(
     .option('--limit <rows>', 'how many', integer(1, 100), 10)
     .addOption(options.json())
     .action(({ movie, limit, json }: { movie: number; limit: number; json?: boolean }) =>
-      withDatabase(async ({ db }) => {
-        const list = await similarTo(db, movie, limit);
+      withDatabase(async (connection) => {
+        const list = await similarTo(connection, movie, limit);
         if (list.length === 0) {
           throw new Error(
             `movie ${movie} has no neighbours: nothing is published yet, or it is unknown or too rarely rated`,

@@ -53,7 +53,7 @@ test('a predicted score is the dot product of the exported factors', async () =>
 });
 
 test('the list of a user is what its factors give, and who has none gets popular movies, then trending', async () => {
-  const list = await recommendationsFor(database.db, 1, 20);
+  const list = await recommendationsFor(database, 1, 20);
   expect(list.length).toBeGreaterThan(3);
   expect(list.map(({ provenance }) => provenance)).toEqual(list.map(() => 'als'));
   const again = await recommendationsFromFactors(database.db, 1, 20);
@@ -61,7 +61,7 @@ test('the list of a user is what its factors give, and who has none gets popular
     list.map(({ rank, movie_id, predicted_score }) => ({ rank, movie_id, predicted_score })),
   );
 
-  const fallback = await recommendationsFor(database.db, 123_456, 5);
+  const fallback = await recommendationsFor(database, 123_456, 5);
   const { rows } = await database.pool.query<{ movie_id: number }>(`
     select movie_id from movielens.ratings group by movie_id order by count(*) desc, movie_id limit 5`);
   expect(fallback.map(({ movie_id }) => movie_id)).toEqual(rows.map(({ movie_id }) => movie_id));
@@ -181,7 +181,7 @@ describe('after a night without that reader', () => {
     url.username = role;
     const reader = connect({ url: url.toString(), applicationName: 'nightjar-reader', max: 1 });
     try {
-      expect(await recommendationsFor(reader.db, 1, 5)).toHaveLength(5);
+      expect(await recommendationsFor(reader, 1, 5)).toHaveLength(5);
       const client = await reader.pool.connect();
       await client.query('begin isolation level repeatable read');
       const seen = async (table: string): Promise<unknown> =>

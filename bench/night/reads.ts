@@ -181,11 +181,11 @@ export function kindOf(read: number, connections: number): number {
   return ((read % connections) + Math.trunc(read / connections)) % KINDS.length;
 }
 
-async function ask({ db }: Connection, kind: ReadKind, key: number): Promise<Finding> {
-  if (kind === 'features') return judge((await featuresOf(db, key)) === undefined ? [] : ['']);
+async function ask(connection: Connection, kind: ReadKind, key: number): Promise<Finding> {
+  if (kind === 'features') return judge((await featuresOf(connection, key)) === undefined ? [] : ['']);
   if (kind === 'similar')
-    return judge((await similarTo(db, key, 10)).map(({ model_version: version }) => version));
-  const list = await recommendationsFor(db, key, 20);
+    return judge((await similarTo(connection, key, 10)).map(({ model_version: version }) => version));
+  const list = await recommendationsFor(connection, key, 20);
   // What everybody gets has no scores: somebody who has a list must never see it.
   return judge(list.filter((one) => one.predicted_score !== null).map((one) => one.model_version));
 }

@@ -50,11 +50,11 @@ export function withDatabase<Result>(body: (connection: Connection) => Promise<R
 /** Runs `body` on a connection of its own to the database at `url`. */
 export async function withConnection<Result>(
   url: string,
-  body: (db: Db) => Promise<Result>,
+  body: (db: Db, connection: Connection) => Promise<Result>,
 ): Promise<Result> {
   const connection = connect({ url, applicationName: 'nightjar-script', max: 1 });
   try {
-    return await body(connection.db);
+    return await body(connection.db, connection);
   } finally {
     await connection.close();
   }

@@ -42,12 +42,12 @@ export async function showNight(night: FoundNight, databaseUrl: string, stackEnd
 }
 
 function showOneUser(url: string, say: (line?: string) => void): Promise<void> {
-  return withConnection(url, async (db) => {
+  return withConnection(url, async (db, connection) => {
     const user = await anyUser(db);
     if (user === null) return;
     say();
     say(`recommended to user ${user}`);
-    const list = await recommendationsFor(db, user, 5);
+    const list = await recommendationsFor(connection, user, 5);
     say(
       table(
         ['', 'title', 'genres', 'score', 'from'],
