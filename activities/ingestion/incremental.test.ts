@@ -79,8 +79,8 @@ async function night(asOf: string, overrides: string[] = []) {
     stages.buildUserFeatures,
     stages.buildMovieFeatures,
     stages.buildUserGenrePreferences,
-    stages.computeTrending,
     stages.computeMovieStats,
+    stages.computeTrending,
     stages.splitHoldout,
   ])
     await build({ run });

@@ -4,13 +4,9 @@ import { createPartitionAs } from '../../database/versions.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
-import {
-  type MovieActivity,
-  inOneProcess,
-  movieActivity,
-  recentWindow,
-  snapshotSources,
-} from './recent-window.ts';
+import { type MovieActivity, movieActivity, recentWindow, snapshotSources } from './recent-window.ts';
+
+export const MOVIE_STATS_STAGE = 'movie-stats';
 
 /** The statistics of a night's movies. */
 export function computeMovieStats(
@@ -18,11 +14,12 @@ export function computeMovieStats(
   { run }: RunReference,
   { signal }: Heartbeat,
 ): Promise<StageResult> {
-  return runStage(connection, { run, stage: 'movie-stats', signal }, async (attempt) => {
+  return runStage(connection, { run, stage: MOVIE_STATS_STAGE, signal }, async (attempt) => {
     const context = await loadRun(connection.db, run);
     const window = await recentWindow(connection.db, context);
     return attempt.finish(async ({ db }) => {
-      await inOneProcess(db);
+      // What is made beside the lists has the time that they take anyway, and readers wait behind each process that runs.
+      await sql`select set_config('max_parallel_workers_per_gather', '0', true)`.execute(db);
       const activity = movieActivity(db, await snapshotSources(db, run), window);
       const stats = statsOfMovies(db, activity, run).select(sql.lit(run).as('run'));
       return { rows: await createPartitionAs(db, 'store.movie_stats', run, stats) };

@@ -80,12 +80,3 @@ export type MovieActivity = ReturnType<typeof movieActivity>;
 function averageStars(of: 'total' | 'recent'): RawBuilder<number> {
   return sql`round(${sql.ref(`${of}.half_stars`)}::numeric / (2 * ${sql.ref(`${of}.ratings`)}), 2)::double precision`;
 }
-
-/** An instant as a literal of PostgreSQL. */
-/**
- * Has the statements of a transaction take one processor. What is made beside the lists has the time that they take anyway,
- * and readers wait behind each process that runs.
- */
-export async function inOneProcess(db: Db): Promise<void> {
-  await sql`select set_config('max_parallel_workers_per_gather', '0', true)`.execute(db);
-}

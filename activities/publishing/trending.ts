@@ -1,70 +1,71 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Settings } from '../../config/settings.ts';
 import { blockedAt } from '../../database/block-list.ts';
 import type { Db } from '../../database/connect.ts';
 import { instant } from '../../database/constants.ts';
+import type { MovieStats } from '../../database/types/index.ts';
 import { createPartitionAs } from '../../database/versions.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
-import {
-  type MovieActivity,
-  inOneProcess,
-  movieActivity,
-  recentWindow,
-  snapshotSources,
-} from './recent-window.ts';
+import { MOVIE_STATS_STAGE } from './movie-stats.ts';
 
-/** What is trending in a night's snapshot. */
+/** What is trending in a night's snapshot, by the statistics of its movies. */
 export function computeTrending(
   { connection }: ActivityDependencies,
   { run }: RunReference,
   { signal }: Heartbeat,
 ): Promise<StageResult> {
   return runStage(connection, { run, stage: 'trending', signal }, async (attempt) => {
-    const context = await loadRun(connection.db, run);
-    const window = await recentWindow(connection.db, context);
+    const { settings, asOf, startedAt } = await loadRun(connection.db, run);
+    await assertHasStatistics(connection.db, run);
     return attempt.finish(async ({ db }) => {
-      await inOneProcess(db);
-      const activity = movieActivity(db, await snapshotSources(db, run), window);
-      const leading = leadingMovies(db, activity, {
-        ...context.settings.trending,
-        catalogue: run,
-        asOf: context.asOf,
-        blockedAt: context.startedAt,
-      }).select(sql.lit(run).as('run'));
+      const statistics = sql`(select * from store.movie_stats where run = ${sql.lit(run)})`;
+      const wanted = { ...settings.trending, asOf, blockedAt: startedAt };
+      const leading = leadingMovies(db, statistics, wanted).select(sql.lit(run).as('run'));
       return { rows: await createPartitionAs(db, 'store.trending', run, leading) };
     });
   });
 }
 
+/** In a night that began under an earlier release both are made side by side. */
+async function assertHasStatistics(db: Db, run: number): Promise<void> {
+  const done = await db
+    .selectFrom('pipeline.stages')
+    .select('stage')
+    .where('run', '=', run)
+    .where('stage', '=', MOVIE_STATS_STAGE)
+    .where('status', '=', 'done')
+    .executeTakeFirst();
+  if (done !== undefined) return;
+  throw new Error(
+    `run ${run}, stage trending: stage ${MOVIE_STATS_STAGE} is not done, whose statistics it is made of; it is tried again`,
+  );
+}
+
 type Wanted = Pick<Settings['trending'], 'rows' | 'windowDays' | 'minimumRecentRatings'> & {
-  /** The run whose catalogue has the titles. */
-  catalogue: number;
   asOf: Date;
   blockedAt: Date;
 };
 
 /**
- * Movies whose ratings are most recent, by the share of their ratings that fall into the window. The floor of
+ * Of the statistics of movies those whose ratings are most recent, by the share of their ratings that fall into the window. The floor of
  * recent ratings keeps one rating on a new film from leading; ties by recent ratings, then the smaller id.
  */
-export function leadingMovies(db: Db, activity: MovieActivity, wanted: Wanted) {
+export function leadingMovies(db: Db, statistics: RawBuilder<unknown>, wanted: Wanted) {
   return db
-    .selectFrom(activity.as('activity'))
-    .innerJoin('silver.movies as movie', (join) =>
-      join.onRef('movie.movie_id', '=', 'activity.movie_id').on('movie.run', '=', sql.lit(wanted.catalogue)),
-    )
+    .selectFrom(sql<MovieStats>`${statistics}`.as('movie'))
+    .where('total_ratings', '>', 0)
     .where('recent_ratings', '>=', sql.lit(wanted.minimumRecentRatings))
-    .where(sql<boolean>`activity.movie_id not in ${blockedAt(wanted.blockedAt)}`)
+    .where(sql<boolean>`movie_id not in ${blockedAt(wanted.blockedAt)}`)
     .orderBy(sql`rank`)
     .limit(sql.lit(wanted.rows))
     .select([
       sql<number>`(row_number() over (
-        order by trending_score desc, recent_ratings desc, activity.movie_id
+        order by trending_score desc, recent_ratings desc, movie_id
       ))::integer`.as('rank'),
-      'activity.movie_id',
-      'movie.title',
+      'movie_id',
+      'title',
       'total_ratings',
       'overall_avg_rating',
       'recent_ratings',

@@ -115,8 +115,8 @@ describe('after a night', () => {
       overrides: [...OVERRIDES, 'ingestion.rebuild=true', ...overrides],
     });
     await makeSnapshot(stages, run);
-    await stages.computeTrending({ run });
     await stages.computeMovieStats({ run });
+    await stages.computeTrending({ run });
     await closeRun(database, run, 'failed');
     return run;
   }
@@ -224,14 +224,14 @@ describe('folding in', () => {
   const NEW = 900;
 
   test('a new user with 5 ratings has 20 recommendations, without what was rated', async () => {
-    expect((await recommendationsFor(database.db, NEW, 20))[0].provenance).toBe('popular');
+    expect((await recommendationsFor(database, NEW, 20))[0].provenance).toBe('popular');
     const rated = [1, 3, 5, 7, 9];
     await insertRatings(
       database,
       rated.map((movie, at) => [NEW, movie, 1 + (at % 5), '2026-01-31']),
     );
     expect(await pass()).toMatchObject({ run: night, changedUsers: 1, folded: { rows: 1 } });
-    const list = await recommendationsFor(database.db, NEW, 20);
+    const list = await recommendationsFor(database, NEW, 20);
     expect(list).toHaveLength(20);
     expect(new Set(list.map(({ provenance }) => provenance))).toEqual(new Set(['fold-in']));
     expect(list.filter(({ movie_id }) => rated.includes(movie_id))).toEqual([]);
@@ -270,7 +270,7 @@ describe('folding in', () => {
       const now = await factorsOf(user);
       now.forEach((value, at) => expect(value).toBeCloseTo(expected[at], 3));
       if (user === 3) expect(now).not.toEqual(before);
-      const list = await recommendationsFor(database.db, user, 50);
+      const list = await recommendationsFor(database, user, 50);
       expect(new Set(list.map(({ provenance }) => provenance))).toEqual(new Set(['fold-in']));
       expect(list.filter(({ movie_id }) => user === 3 && movie_id === late)).toEqual([]);
       const rows = await query('select rank from recommendations.batch_recs where user_id = $1', [user]);
@@ -285,13 +285,13 @@ describe('folding in', () => {
   });
 
   test('a blocked movie is in no list, and one below the floor neither', async () => {
-    const [{ movie_id }] = await recommendationsFor(database.db, NEW, 1);
+    const [{ movie_id }] = await recommendationsFor(database, NEW, 1);
     await database.pool.query(
       `insert into serving.blocked_items (movie_id, reason, actor, since) values ($1, 'rights', 'test', '2026-01-01')`,
       [movie_id],
     );
     await pass();
-    const list = await recommendationsFor(database.db, NEW, 20);
+    const list = await recommendationsFor(database, NEW, 20);
     expect(list.map((one) => one.rank)).toEqual(list.map((_, at) => at + 1));
     expect(list.map((one) => one.movie_id)).not.toContain(movie_id);
     await database.pool.query('delete from serving.blocked_items');
@@ -299,7 +299,7 @@ describe('folding in', () => {
     expect(await query('select cardinality(movies) as places from speed.overlay limit 1')).toEqual([
       { places: 0 },
     ]);
-    expect((await recommendationsFor(database.db, NEW, 20))[0].provenance).toBe('popular');
+    expect((await recommendationsFor(database, NEW, 20))[0].provenance).toBe('popular');
     await pass();
   });
 
@@ -364,7 +364,7 @@ describe('folding in', () => {
     await database.pool.query('delete from movielens.ratings where user_id = $1', [NEW]);
     await pass();
     expect(await query('select from speed.overlay where user_id = $1', [NEW])).toEqual([]);
-    expect((await recommendationsFor(database.db, NEW, 5))[0].provenance).toBe('popular');
+    expect((await recommendationsFor(database, NEW, 5))[0].provenance).toBe('popular');
   });
 
   describe('and the next night', () => {
@@ -426,16 +426,16 @@ describe('folding in', () => {
     test('a rollback hides what was folded into the newer version, and keeps the statistics', async () => {
       await pass();
       const user = NEW + 2;
-      expect((await recommendationsFor(database.db, user, 5))[0].provenance).toBe('fold-in');
+      expect((await recommendationsFor(database, user, 5))[0].provenance).toBe('fold-in');
       const before = await shown();
       const { run, served } = await stages.verifyVersion({});
       const back = { reason: 'a test', actor: 'test', workflowId: 'back', executionId: 'back' };
       await stages.restoreVersion({ run, served, ...back });
-      expect((await recommendationsFor(database.db, user, 5))[0].provenance).toBe('popular');
+      expect((await recommendationsFor(database, user, 5))[0].provenance).toBe('popular');
       expect(await shown()).toEqual(before);
       // The next pass folds into what is served.
       await pass();
-      expect((await recommendationsFor(database.db, user, 5))[0]).toMatchObject({ provenance: 'fold-in' });
+      expect((await recommendationsFor(database, user, 5))[0]).toMatchObject({ provenance: 'fold-in' });
       expect(await query('select distinct model_run from speed.overlay')).toEqual([{ model_run: run }]);
     });
   });

@@ -32,14 +32,11 @@ export async function replaceStatistics(db: Db, given: Statistics): Promise<{ mo
   const since = await keepRecent(db, snapshot, window.from);
   await addUpTotals(db, given);
   const activity = movieActivity(db, sourcesOf(given), window);
-  await replaceRows(
-    db,
-    'speed.trending',
-    'rank',
-    leadingMovies(db, activity, { ...settings, catalogue: snapshot.run, asOf, blockedAt: asOf }),
-  );
   const stats = statsOfMovies(db, activity, snapshot.run);
-  return { movies: await replaceRows(db, 'speed.movie_stats', 'movie_id', stats), since };
+  const movies = await replaceRows(db, 'speed.movie_stats', 'movie_id', stats);
+  const leading = leadingMovies(db, sql`speed.movie_stats`, { ...settings, asOf, blockedAt: asOf });
+  await replaceRows(db, 'speed.trending', 'rank', leading);
+  return { movies, since };
 }
 
 async function newestRating(db: Db, { snapshot, present }: Statistics): Promise<Date | null> {
