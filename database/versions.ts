@@ -47,7 +47,7 @@ export async function createPartitionAs(
   query: RawBuilder<unknown> | { toOperationNode(): unknown },
 ): Promise<number> {
   const partition = partitionName(table, run);
-  await sql`create table ${sql.table(partition)} as ${query}`.execute(trx);
+  await sql`create table ${sql.table(partition)} ${LEFT_ALONE} as ${query}`.execute(trx);
   await attachPartition(trx, table, run);
   const { rows } = await sql<{ rows: number }>`select count(*) as rows from ${sql.table(partition)}`.execute(
     trx,
@@ -60,8 +60,15 @@ export async function createDetachedPartition(trx: Db, table: VersionedTable, ru
   const kind = sql.raw(UNLOGGED.includes(table) ? 'unlogged table' : 'table');
   await sql`
     create ${kind} if not exists ${sql.table(partitionName(table, run))}
-    (like ${sql.table(table)} including defaults including constraints, ${boundOf(table, run)})`.execute(trx);
+    (like ${sql.table(table)} including defaults including constraints, constraint partition_bound check (${isOf(table, run)}))
+    ${LEFT_ALONE}`.execute(trx);
 }
+
+/**
+ * Of tables that are written once, analysed when they are attached, and dropped some nights later: there is nothing for
+ * autovacuum to do, which would read all of them meanwhile, and has whoever attaches wait for it for a second.
+ */
+export const LEFT_ALONE = sql`with (autovacuum_enabled = off)`;
 
 /**
  * A batch of 25 million ratings would write 2.2 GB of WAL beside its 1.8 GB, and wait for the disk to have them. It is
@@ -71,13 +78,32 @@ export async function createDetachedPartition(trx: Db, table: VersionedTable, ru
 const UNLOGGED: VersionedTable[] = ['bronze.ratings'];
 
 /** What attaching would otherwise look for in every row. */
-function boundOf(table: VersionedTable, run: number): RawBuilder<unknown> {
-  return sql`constraint partition_bound check (${sql.ref(versionColumn(table))} = ${sql.lit(run)})`;
+function isOf(table: VersionedTable, run: number): RawBuilder<unknown> {
+  return sql`${sql.ref(versionColumn(table))} = ${sql.lit(run)}`;
 }
 
 /** Attaches a complete partition: its rows are checked and indexed, then visible through the parent. */
 export async function attachPartition(trx: Db, table: VersionedTable, run: number): Promise<void> {
-  const partition = sql.table(partitionName(table, run));
+  const partition = partitionName(table, run);
+  await constrainAs(trx, table, partition, { partition_bound: isOf(table, run) });
+  await sql`
+    alter table ${sql.table(table)} attach partition ${sql.table(partition)} for values in (${sql.lit(run)})`.execute(
+    trx,
+  );
+  await sql`alter table ${sql.table(partition)} drop constraint partition_bound`.execute(trx);
+  await sql`analyze ${sql.table(partition)}`.execute(trx);
+}
+
+/**
+ * Gives a table the constraints of the one that it is to be a partition of, and others, conditions by their names; those that
+ * it has stay. In one pass over the rows for all of it, so that attaching it scans nothing.
+ */
+export async function constrainAs(
+  trx: Db,
+  table: VersionedTable,
+  child: string,
+  others: Record<string, RawBuilder<unknown>>,
+): Promise<void> {
   const parent = await trx
     .selectFrom(
       sql<{ name: string; not_null: boolean; definition: string | null }>`(
@@ -94,30 +120,25 @@ export async function attachPartition(trx: Db, table: VersionedTable, run: numbe
     .selectFrom(
       sql<{ name: string }>`(
       select conname as name from pg_constraint
-      where conrelid = ${partitionName(table, run)}::regclass and contype = 'c'
+      where conrelid = ${child}::regclass and contype = 'c'
       union all
       select attname from pg_attribute
-      where attrelid = ${partitionName(table, run)}::regclass and attnum > 0 and attnotnull
+      where attrelid = ${child}::regclass and attnum > 0 and attnotnull
     )`.as('own'),
     )
     .select('name')
     .execute();
   const has = new Set(own.map(({ name }) => name));
-  // One pass over the rows for all of it, the partition's own bound included, so that attaching scans nothing.
-  const additions = parent
-    .filter(({ name }) => !has.has(name))
-    .map(({ name, not_null, definition }) =>
-      not_null
-        ? sql`alter column ${sql.ref(name)} set not null`
-        : sql`add constraint ${sql.ref(name)} ${sql.raw(definition ?? '')}`,
-    );
-  if (!has.has('partition_bound')) additions.push(sql`add ${boundOf(table, run)}`);
-  if (additions.length > 0) await sql`alter table ${partition} ${sql.join(additions)}`.execute(trx);
-  await sql`alter table ${sql.table(table)} attach partition ${partition} for values in (${sql.lit(run)})`.execute(
-    trx,
-  );
-  await sql`alter table ${partition} drop constraint partition_bound`.execute(trx);
-  await sql`analyze ${partition}`.execute(trx);
+  const additions = parent.map(({ name, not_null, definition }) => ({
+    name,
+    addition: not_null
+      ? sql`alter column ${sql.ref(name)} set not null`
+      : sql`add constraint ${sql.ref(name)} ${sql.raw(definition ?? '')}`,
+  }));
+  for (const [name, condition] of Object.entries(others))
+    additions.push({ name, addition: sql`add constraint ${sql.ref(name)} check (${condition})` });
+  const missing = additions.filter(({ name }) => !has.has(name)).map(({ addition }) => addition);
+  if (missing.length > 0) await sql`alter table ${sql.table(child)} ${sql.join(missing)}`.execute(trx);
 }
 
 /** Runs that have a partition of `table`, attached or not, ascending. */

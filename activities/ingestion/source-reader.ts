@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import { type Connection, isSameDatabase } from '../../database/connect.ts';
 import { copyIn, copyOut } from '../../database/copy.ts';
 import { type Session, transaction } from '../../database/session.ts';
+import { LEFT_ALONE } from '../../database/versions.ts';
 import type { ActivityDependencies } from '../support/run.ts';
 
 /** One view of the source, for as long as it is open. */
@@ -83,7 +84,7 @@ const hereReader: Omit<SourceReader, 'view' | 'ask'> = {
     return Number(numAffectedRows);
   },
   create: async ({ db, client }, table, _columns, query) => {
-    const made = sql`create unlogged table ${sql.table(table)} as ${query}`.compile(db);
+    const made = sql`create unlogged table ${sql.table(table)} ${LEFT_ALONE} as ${query}`.compile(db);
     return (await client.query(made.sql)).rowCount ?? 0;
   },
   tabulate: async ({ db }, table, _columns, query) => {
