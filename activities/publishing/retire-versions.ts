@@ -135,10 +135,11 @@ async function forgetDeleted(
         where v.run = g.run and v.table_name = ${table}`.execute(db);
     }
   };
-  await forget(['store.batch_recs', 'store.user_factors'], versions, noUser);
-  await forget(['store.movies', 'store.item_factors', 'store.batch_recs'], versions, noMovie('movie_id'));
-  await forget(['store.similar_movies'], versions, noMovie('movie_id'));
-  await forget(['store.similar_movies'], versions, noMovie('similar_movie_id'));
+  const either = (one: RawBuilder<boolean>, other: RawBuilder<boolean>) => sql<boolean>`(${one} or ${other})`;
+  await forget(['store.user_factors'], versions, noUser);
+  await forget(['store.movies', 'store.item_factors'], versions, noMovie('movie_id'));
+  await forget(['store.batch_recs'], versions, either(noUser, noMovie('movie_id')));
+  await forget(['store.similar_movies'], versions, either(noMovie('movie_id'), noMovie('similar_movie_id')));
   await forget(['store.user_features', 'store.user_genre_preferences'], published, noUser);
   await forgetPairs(db, run, published);
   await db.deleteFrom('experiments.user_metrics as doomed').where(noUser).execute();

@@ -65,7 +65,7 @@ describe('a night', () => {
     );
     champion = rows[0].configuration;
     const keys = [3, 4].map((rank) =>
-      configurationKey({ family: 'als', rank, iterations: 3, regularization: 0.1, seed: 42 }),
+      configurationKey({ family: 'als', rank, iterations: 4, regularization: 0.1, seed: 42 }),
     );
     challenger = keys.find((key) => key !== champion) ?? '';
   });
@@ -86,6 +86,7 @@ describe('a night', () => {
       `update experiments.evaluations set rmse = rmse / 2 where run = $1 and configuration = $2`,
       [run, challenger],
     );
+    await database.pool.query('delete from experiments.comparisons where run = $1', [run]);
   });
 
   afterEach(() => closeRun(database, run, 'failed'));

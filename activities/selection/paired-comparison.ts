@@ -59,7 +59,10 @@ export const PARTS: Record<Metric, { column: string; statistic: 'rmse' | 'mean';
 
 type Bootstrap = Pick<Settings['selection'], 'resamples' | 'seed'> & Pick<ActivityDependencies, 'threads'>;
 
-/** Compares one evaluated configuration of a run with each of `others` from their stored per-user metrics. */
+/**
+ * Compares one evaluated configuration of a run with each of `others` from their stored per-user metrics. What the run's A/B
+ * test has compared already is not compared again, whichever of the two came first in it.
+ */
 export async function comparePaired(
   db: Db,
   run: number,
@@ -84,14 +87,15 @@ async function compareTwo(
   { resamples, seed, threads }: Bootstrap,
   signal: AbortSignal,
 ): Promise<PairedComparison> {
+  const known = await keptComparison(db, run, metric, [a, b], { resamples, seed });
+  if (known !== undefined) return known.a === a ? known : mirrored(known);
   const { statistic } = PARTS[metric];
   const pairs = await pairedValues(db, run, metric, a, b);
   const { difference, low, high, p } = await pairedBootstrap(
     { ...pairs, statistic, resamples, seed },
     { threads, signal },
   );
-  const { gain } = gainOfB({ metric, difference, low, high });
-  return {
+  return concluded({
     metric,
     a,
     b,
@@ -103,9 +107,43 @@ async function compareTwo(
     users: pairs.counts.length,
     resamples,
     seed,
-    decided: low > 0 || high < 0,
-    winner: gain > 0 ? b : a,
-  };
+  });
+}
+
+/** With what follows from the numbers. */
+function concluded(found: Omit<PairedComparison, 'decided' | 'winner'>): PairedComparison {
+  const { a, b, low, high } = found;
+  return { ...found, decided: low > 0 || high < 0, winner: gainOfB(found).gain > 0 ? b : a };
+}
+
+/** The same comparison seen from B: each resample's difference has the other sign. Adding zero: no minus zero is kept. */
+function mirrored({ a, b, difference, low, high, ...rest }: PairedComparison): PairedComparison {
+  return concluded({ ...rest, a: b, b: a, difference: 0 - difference, low: 0 - high, high: 0 - low });
+}
+
+/** A comparison of the two that the run has made by the same resamples; its p-value not corrected for others. */
+async function keptComparison(
+  db: Db,
+  run: number,
+  metric: Metric,
+  pair: [string, string],
+  { resamples, seed }: Pick<Bootstrap, 'resamples' | 'seed'>,
+): Promise<PairedComparison | undefined> {
+  const row = await db
+    .selectFrom('experiments.comparisons')
+    .selectAll()
+    .where('run', '=', run)
+    .where('metric', '=', metric)
+    .where('configuration_a', 'in', pair)
+    .where('configuration_b', 'in', pair)
+    .where('resamples', '=', resamples)
+    .where('seed', '=', seed)
+    .executeTakeFirst();
+  // Of an earlier release where it has no p-value.
+  if (row === undefined || row.p_value === null) return undefined;
+  const { configuration_a: a, configuration_b: b, difference, users, p_value: p } = row;
+  const [low, high] = [row.interval_low, row.interval_high];
+  return concluded({ metric, a, b, difference, low, high, p, adjustedP: p, users, resamples, seed });
 }
 
 /** One array a column, in one order: 200,000 users are a few values, not 200,000 objects. */
