@@ -7,17 +7,18 @@ import { createStageBoard } from './support/stage-board.ts';
 /** Makes everything that readers see from the run's model and snapshot, checks it, and shows it all at once. */
 export async function publishRecommendations({ run }: RunRequest): Promise<PublishResult> {
   const board = createStageBoard();
+  const lists = () => board.stage('recommendations', () => activities.scoreRecommendations({ run }));
+  const neighbours = () => board.stage('similar movies', () => activities.computeSimilarMovies({ run }));
   const trending = () => board.stage('trending', () => activities.computeTrending({ run }));
   const statistics = () => board.stage('movie statistics', () => activities.computeMovieStats({ run }));
-  // Trending is made of the statistics. A night that made them side by side goes on so: trending is tried again until they are there.
-  const both = patched('trending-of-statistics')
-    ? () => statistics().then(trending)
-    : () => Promise.all([trending(), statistics()]);
-  await Promise.all([
-    board.stage('recommendations', () => activities.scoreRecommendations({ run })),
-    board.stage('similar movies', () => activities.computeSimilarMovies({ run })),
-    both(),
-  ]);
+  if (patched('trending-of-statistics')) {
+    // Trending is made of the statistics. So are the lists begun after them: a scan of the snapshot beside their COPY would
+    // leave readers no processor on a small machine, and neighbours have the engine meanwhile.
+    await Promise.all([neighbours(), statistics().then(() => Promise.all([trending(), lists()]))]);
+  } else {
+    // A night that began all side by side goes on so: trending is tried again until the statistics are there.
+    await Promise.all([lists(), neighbours(), trending(), statistics()]);
+  }
   await board.stage('publish gate', () => activities.runGate({ run, scope: 'publish' }));
   return board.stage('pointer', () => activities.publishVersion({ run }));
 }

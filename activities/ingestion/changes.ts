@@ -87,6 +87,7 @@ export async function readChangedUsers(
   context: Run,
 ): Promise<number> {
   const ofUsers = await isAmong(session.db, sql.table(partitionName('bronze.changed_users', context.run)));
+  await expectFewRows(session.db);
   return reader.append(
     session,
     partitionName('bronze.ratings', context.run),
@@ -101,10 +102,13 @@ export async function isAmong(db: Db, users: RawBuilder<unknown>): Promise<strin
   return `user_id::bigint = any(${await constantIds(db, sql`select user_id from ${users}`, 'bigint')})`;
 }
 
-/** The same of rows as silver has them, for which no index need be given up. */
-export async function isAmongKnown(db: Db, users: RawBuilder<unknown>): Promise<string> {
-  const known = sql`select user_id from ${users} where user_id between -2147483648 and 2147483647`;
-  return `user_id = any(${await constantIds(db, known, 'integer')})`;
+/**
+ * To be said before rows of the source are picked by `isAmong`, for the rest of the transaction. The planner takes every row to
+ * fulfil it, because it knows nothing of what a cast gives, and would have one process look at all of them rather than have
+ * two send theirs on.
+ */
+export async function expectFewRows(db: Db): Promise<void> {
+  await sql`select set_config('parallel_tuple_cost', '0', true)`.execute(db);
 }
 
 /** The fingerprints of what the pipeline has after this batch. */

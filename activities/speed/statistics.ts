@@ -6,7 +6,6 @@ import type { Db } from '../../database/connect.ts';
 import { instant } from '../../database/constants.ts';
 import type { HeldSnapshot } from '../../database/snapshots.ts';
 import { partitionName } from '../../database/versions.ts';
-import { isAmongKnown } from '../ingestion/changes.ts';
 import { statsOfMovies } from '../publishing/movie-stats.ts';
 import { type ActivitySources, movieActivity, windowOf } from '../publishing/recent-window.ts';
 import { leadingMovies } from '../publishing/trending.ts';
@@ -68,9 +67,11 @@ async function keepRecent(db: Db, { run, image }: HeldSnapshot, from: Date): Pro
   return from;
 }
 
-/** Exact sums: those of the snapshot, less what the changed users had in it, and what they have now. */
+/**
+ * Exact sums: those of the snapshot, less what the changed users had in it, and what they have now. What they had is looked up
+ * user by user: a pass is to take what the change takes, not what the image does.
+ */
 async function addUpTotals(db: Db, { snapshot, present }: Statistics): Promise<void> {
-  const ofChangedUsers = sql.raw(await isAmongKnown(db, sql`changed_users`));
   const image = sql.table(partitionName('silver.ratings', snapshot.image));
   await sql`
     create temporary table present_totals on commit drop as
@@ -78,7 +79,9 @@ async function addUpTotals(db: Db, { snapshot, present }: Statistics): Promise<v
     from (
       select movie_id, ratings, half_stars from ${sql.table(partitionName('gold.movie_totals', snapshot.run))}
       union all
-      select movie_id, -1, -(rating * 2)::integer from ${image} where ${ofChangedUsers}
+      select movie_id, -1, -(rating * 2)::integer
+      from (select user_id::integer as user_id from changed_users where user_id between -2147483648 and 2147483647) c
+      cross join lateral (select movie_id, rating from ${image} r where r.user_id = c.user_id offset 0) r
       union all
       select movie_id, 1, (rating * 2)::integer from ${sql.table(present)}
     ) parts
