@@ -18,7 +18,8 @@ export interface Recommendation {
 
 /**
  * Reads by a statement that its connection prepares once: a point read takes less time than its plan does.
- * @param name one a text: the same name with another text is an error
+ * @param name one a text: the same name with another text is an error. A connection that is older than a release which
+ *   gives the view another column has to be opened anew.
  */
 async function readPrepared<Row extends object>(
   { pool }: Connection,

@@ -117,6 +117,12 @@ export function solveAls(task: AlsTask, context: ThreadContext): TrainedFactors 
   barrier(context);
 
   const finished = done.rows === (done.halfStep % 2 === 1 ? users : items).chunks.at(-1);
+  const handOver = (step: number): void => {
+    if (isFirst && step === 2 * (task.handOverAfter ?? 0) && step > 0)
+      context.progress({ handOver: task.itemFactors.slice() } satisfies AlsProgress);
+  };
+  // A checkpoint of all its rows may have been told, and whoever told it stopped, before they were handed over.
+  if (finished) handOver(done.halfStep);
   for (
     let step = finished ? done.halfStep + 1 : done.halfStep;
     step <= 2 * configuration.iterations;
@@ -134,8 +140,7 @@ export function solveAls(task: AlsTask, context: ThreadContext): TrainedFactors 
     if (isFirst) {
       const total = sum(task.itemObjective) + sum(task.userObjective);
       context.progress({ iteration: { iteration: step / 2, objective: total } } satisfies AlsProgress);
-      if (step / 2 === task.handOverAfter)
-        context.progress({ handOver: task.itemFactors.slice() } satisfies AlsProgress);
+      handOver(step);
       const { tolerance } = configuration;
       const enough =
         tolerance !== undefined && objective !== null && objective - total < tolerance * objective;

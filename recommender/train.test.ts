@@ -90,6 +90,8 @@ describe.each(FAMILIES)('$family', (configuration) => {
     const whole = await trainModel(ratings, configuration, { threads: 2 });
     let kept: TrainingCheckpoint['parts'] = [];
     const checkpoints: TrainingCheckpoint[] = [];
+    let handedOver: StartFactors | undefined;
+    const handedOverBefore: boolean[] = [];
     // One thread: how far a checkpoint reaches is then no matter of who is quicker.
     await trainModel(ratings, configuration, {
       threads: 1,
@@ -97,14 +99,23 @@ describe.each(FAMILIES)('$family', (configuration) => {
       onCheckpoint: ({ parts, keepFrom, objective }) => {
         kept = [...kept, ...parts].filter(({ halfStep }) => halfStep >= keepFrom);
         checkpoints.push({ parts: kept, keepFrom, objective });
+        handedOverBefore.push(handedOver !== undefined);
       },
+      handOver: { after: 3, take: (factors) => (handedOver = factors) },
     });
     // At zero seconds it is saved within its half-steps too.
     expect(checkpoints.length).toBeGreaterThan(2 * configuration.iterations);
     expect(checkpoints.some(({ parts }) => parts.some(({ first }) => first > 0))).toBe(true);
-    for (const resume of checkpoints.filter((_, at) => at % Math.ceil(checkpoints.length / 12) === 0)) {
-      const resumed = await trainModel(ratings, configuration, { threads: 3, resume });
+    const every = Math.ceil(checkpoints.length / 12);
+    const isLastBefore = (at: number) => !handedOverBefore[at] && handedOverBefore[at + 1];
+    for (const [at, resume] of checkpoints.entries()) {
+      if (at % every !== 0 && !isLastBefore(at)) continue;
+      let again: StartFactors | undefined;
+      const handOver = { after: 3, take: (factors: StartFactors) => (again = factors) };
+      const resumed = await trainModel(ratings, configuration, { threads: 3, resume, handOver });
       expect(bitsOf(resumed)).toBe(bitsOf(whole));
+      // Whoever was stopped there had not handed it over.
+      if (!handedOverBefore[at]) expect(again).toEqual(handedOver);
     }
   });
 

@@ -31,7 +31,7 @@ export interface TrainOptions {
   start?: StartFactors;
   /** Told, before any checkpoint of a later iteration, what a training can start from to go on after this one. */
   handOver?: { after: number; take: (start: StartFactors) => void };
-  /** Goes on where checkpoints of the same configuration on the same ratings reach. */
+  /** Goes on where checkpoints of the same configuration on the same ratings, from the same start, reach. */
   resume?: TrainingCheckpoint;
   /** Told what is new of a training: together with what was told before, `resume` for the next attempt. */
   onCheckpoint?: (checkpoint: TrainingCheckpoint) => void;

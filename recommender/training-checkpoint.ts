@@ -74,7 +74,7 @@ export class CheckpointKeeper {
     const rows = chunks[chunk];
     const fixedRows =
       halfStep % 2 === 1 ? this.#task.matrix.itemIds.length : this.#task.matrix.userIds.length;
-    // Saved already, or the start, which follows from the seed.
+    // Saved already, or the start, which follows from the seed or is given again.
     const hasFixed = this.#saved.halfStep === halfStep || halfStep === 1;
     const parts = hasFixed ? [] : [this.#part(halfStep - 1, fixedRows)];
     this.#save([...parts, this.#part(halfStep, rows)], halfStep - 1, objective);

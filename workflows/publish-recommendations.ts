@@ -12,8 +12,8 @@ export async function publishRecommendations({ run }: RunRequest): Promise<Publi
   const trending = () => board.stage('trending', () => activities.computeTrending({ run }));
   const statistics = () => board.stage('movie statistics', () => activities.computeMovieStats({ run }));
   if (patched('trending-of-statistics')) {
-    // Trending is made of the statistics. So are the lists begun after them: a scan of the snapshot beside their COPY would
-    // leave readers no processor on a small machine, and neighbours have the engine meanwhile.
+    // Trending is made of the statistics. Lists wait for them too: a scan of the snapshot beside their COPY would leave readers no
+    // processor on a small machine, and neighbours have the engine meanwhile.
     await Promise.all([neighbours(), statistics().then(() => Promise.all([trending(), lists()]))]);
   } else {
     // A night that began all side by side goes on so: trending is tried again until the statistics are there.

@@ -105,7 +105,7 @@ export async function isAmong(db: Db, users: RawBuilder<unknown>): Promise<strin
 /**
  * To be said before rows of the source are picked by `isAmong`, for the rest of the transaction. The planner takes every row to
  * fulfil it, because it knows nothing of what a cast gives, and would have one process look at all of them rather than have
- * two send theirs on.
+ * two send theirs on. A source elsewhere is asked by a session of its own, and plans as it will.
  */
 export async function expectFewRows(db: Db): Promise<void> {
   await sql`select set_config('parallel_tuple_cost', '0', true)`.execute(db);

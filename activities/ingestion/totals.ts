@@ -124,7 +124,7 @@ async function movieTotalsAfter(
     left join (
       select movie_id, min(rating_timestamp) as first_at, max(rating_timestamp) as last_at
       from silver.ratings
-      where image = ${sql.lit(image)} and movie_id = any(${sql.raw(moved)}) and exists (select from ${REMOVED})
+      where image = ${sql.lit(image)} and cardinality(${sql.raw(moved)}) > 0 and movie_id = any(${sql.raw(moved)})
       group by movie_id
     ) e on e.movie_id = t.movie_id
     group by t.movie_id having sum(ratings) > 0`;

@@ -32,6 +32,7 @@ export async function dropLeftovers(connection: Connection, run: number): Promis
     if (deferred) break;
   }
   await dropImages(connection, run, [...(await wantedRuns(db))]);
+  await db.deleteFrom('experiments.refit_starts').where('run', '<', run).execute();
   await db
     .deleteFrom('pipeline.checkpoints')
     .where('run', 'not in', (open) =>

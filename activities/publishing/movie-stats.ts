@@ -18,7 +18,7 @@ export function computeMovieStats(
     const context = await loadRun(connection.db, run);
     const window = await recentWindow(connection.db, context);
     return attempt.finish(async ({ db }) => {
-      // What is made beside the lists has the time that they take anyway, and readers wait behind each process that runs.
+      // Neighbours are found meanwhile, which takes longer, and readers wait behind each process that runs.
       await sql`select set_config('max_parallel_workers_per_gather', '0', true)`.execute(db);
       const activity = movieActivity(db, await snapshotSources(db, run), window);
       const stats = statsOfMovies(db, activity, run).select(sql.lit(run).as('run'));

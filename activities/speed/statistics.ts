@@ -14,6 +14,8 @@ export interface Statistics {
   snapshot: HeldSnapshot;
   /** The table of what the changed users have rated by now. */
   present: string;
+  /** How many users have changed. */
+  users: number;
   settings: Settings['trending'];
   asOf: Date;
 }
@@ -67,12 +69,13 @@ async function keepRecent(db: Db, { run, image }: HeldSnapshot, from: Date): Pro
   return from;
 }
 
-/**
- * Exact sums: those of the snapshot, less what the changed users had in it, and what they have now. What they had is looked up
- * user by user: a pass is to take what the change takes, not what the image does.
- */
-async function addUpTotals(db: Db, { snapshot, present }: Statistics): Promise<void> {
+/** Of so many users what they had is looked up one by one, in the time that their change takes; of more the image is read. */
+const MOST_LOOKED_UP = 20_000;
+
+/** Exact sums: those of the snapshot, less what the changed users had in it, and what they have now. */
+async function addUpTotals(db: Db, { snapshot, present, users }: Statistics): Promise<void> {
   const image = sql.table(partitionName('silver.ratings', snapshot.image));
+  const oneByOne = users <= MOST_LOOKED_UP ? sql`offset 0` : sql``;
   await sql`
     create temporary table present_totals on commit drop as
     select movie_id, sum(ratings)::integer as ratings, sum(half_stars)::bigint as half_stars
@@ -81,7 +84,9 @@ async function addUpTotals(db: Db, { snapshot, present }: Statistics): Promise<v
       union all
       select movie_id, -1, -(rating * 2)::integer
       from (select user_id::integer as user_id from changed_users where user_id between -2147483648 and 2147483647) c
-      cross join lateral (select movie_id, rating from ${image} r where r.user_id = c.user_id offset 0) r
+      cross join lateral (
+        select movie_id, rating from ${image} r where r.user_id = c.user_id ${oneByOne}
+      ) r
       union all
       select movie_id, 1, (rating * 2)::integer from ${sql.table(present)}
     ) parts

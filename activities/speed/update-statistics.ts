@@ -107,6 +107,7 @@ async function updateInView(
   const { movies, since } = await replaceStatistics(db, {
     snapshot,
     present,
+    users,
     settings: settings.trending,
     asOf,
   });

@@ -37,23 +37,25 @@ export async function trainWithCheckpoints(
 ): Promise<Model> {
   const superseded = new AbortController();
   const signal = AbortSignal.any([attempt.signal, superseded.signal]);
-  // In their order: where there is a checkpoint of a later iteration, there is what a refit goes on from.
+  // In their order, and none after one that failed: where there is a checkpoint of a later iteration, there is what a refit
+  // goes on from, and no part has a hole before it.
   let saving = Promise.resolve();
   const save = (write: () => Promise<void>): void => {
     saving = saving
-      .then(write)
+      .then(() => (superseded.signal.aborted ? undefined : write()))
       .then(collectGarbage)
       .catch((error: unknown) => superseded.abort(error));
   };
   const after = keepsStart ? refitStartsAfter(configuration) : null;
+  const done = from?.iteration ?? 0;
   const model = await trainModel(matrix, leftOf(configuration, from), {
     threads,
     checkpointSeconds,
     signal,
     start: from?.factors,
-    resume: await loadCheckpoint(connection, attempt),
-    onIteration: reportIterations(report, configuration, from?.iteration),
-    onCheckpoint: (checkpoint) => save(() => saveCheckpoint(attempt, checkpoint)),
+    resume: await loadCheckpoint(connection, attempt, done),
+    onIteration: reportIterations(report, configuration, done),
+    onCheckpoint: (checkpoint) => save(() => saveCheckpoint(attempt, checkpoint, done)),
     handOver:
       after === null
         ? undefined
@@ -80,16 +82,21 @@ function leftOf(configuration: Configuration, from: RefitStart | undefined): Con
   return { ...configuration, iterations: configuration.iterations - from.iteration };
 }
 
-/** All parts that earlier attempts have left, or undefined where there are none. */
+/**
+ * All parts that earlier attempts have left, or undefined where there are none.
+ * @param done iterations before the training: an attempt that began at others counts its half-steps from there
+ */
 async function loadCheckpoint(
   { db }: Connection,
   { run, stage }: StageAttempt,
+  done: number,
 ): Promise<TrainingCheckpoint | undefined> {
   const rows = await db
     .selectFrom('pipeline.checkpoints')
     .select(['half_step', 'first_row', 'factors', 'objective'])
     .where('run', '=', run)
     .where('stage', '=', stage)
+    .where('done_before', '=', done)
     .orderBy('half_step')
     .orderBy('first_row')
     .execute();
@@ -110,21 +117,19 @@ async function loadCheckpoint(
 async function saveCheckpoint(
   attempt: StageAttempt,
   { parts, keepFrom, objective }: TrainingCheckpoint,
+  done: number,
 ): Promise<void> {
   const { run, stage } = attempt;
   await attempt.write(async ({ db }) => {
+    const kept = db.deleteFrom('pipeline.checkpoints').where('run', '=', run).where('stage', '=', stage);
+    await kept.where('done_before', '<>', done).execute();
     for (const { halfStep, first, factors: values } of parts) {
       const factors = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
       await db
         .insertInto('pipeline.checkpoints')
-        .values({ run, stage, half_step: halfStep, first_row: first, factors, objective })
+        .values({ run, stage, done_before: done, half_step: halfStep, first_row: first, factors, objective })
         .execute();
     }
-    await db
-      .deleteFrom('pipeline.checkpoints')
-      .where('run', '=', run)
-      .where('stage', '=', stage)
-      .where('half_step', '<', keepFrom)
-      .execute();
+    await kept.where('half_step', '<', keepFrom).execute();
   });
 }

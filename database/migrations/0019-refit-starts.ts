@@ -17,5 +17,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     alter table experiments.refit_starts alter item_ids set storage external, alter item_factors set storage external`.execute(
     db,
   );
+  await db.schema
+    .alterTable('pipeline.checkpoints')
+    .addColumn('done_before', 'integer', (c) => c.notNull().defaultTo(0))
+    .execute();
   await sql`alter table pipeline.checkpoints alter factors set storage external`.execute(db);
 }

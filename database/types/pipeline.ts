@@ -81,6 +81,8 @@ export interface Chunks {
 export interface Checkpoints {
   run: number;
   stage: string;
+  /** Iterations that another training had done before: half-steps are counted from there. */
+  done_before: Generated<number>;
   /** In iteration i, 2i - 1 solves the users and 2i the items. */
   half_step: number;
   /** First of the rows whose factors these are: 32-bit floats in the machine's order, as the engine keeps them. */

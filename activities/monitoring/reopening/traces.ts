@@ -17,7 +17,7 @@ interface Trace {
 
 const gate = (scope: GateScope): Trace => ({ rows: [`gate-${scope}`], gate: scope });
 
-const TWIN = 'evaluate ';
+export const TWIN = 'evaluate ';
 const BASELINE = `${TWIN}popular`;
 
 export const TRACES: Record<NightStage, Trace> = {

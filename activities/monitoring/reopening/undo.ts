@@ -4,7 +4,7 @@ import type { Settings } from '../../../config/settings.ts';
 import type { Db } from '../../../database/connect.ts';
 import { voided } from '../../../database/snapshots.ts';
 import { configurationKey } from '../../../recommender/index.ts';
-import { TRACES, UNDO_STAGE, nightStageOf, twinRow } from './traces.ts';
+import { TRACES, TWIN, UNDO_STAGE, nightStageOf, twinRow } from './traces.ts';
 
 /** A run whose stages are undone. */
 export interface UndoneRun {
@@ -93,11 +93,7 @@ async function forgetTwins(db: Db, { run, settings }: UndoneRun, stages: NightSt
     )
     .map(({ configuration }) => configuration);
   if (doomed.length === 0) return;
-  for (const table of [
-    'experiments.user_metrics',
-    'experiments.refit_starts',
-    'experiments.evaluations',
-  ] as const)
+  for (const table of ['experiments.user_metrics', 'experiments.evaluations'] as const)
     await db.deleteFrom(table).where('run', '=', run).where('configuration', 'in', doomed).execute();
 }
 
@@ -111,6 +107,13 @@ async function reopenStages(db: Db, { run, settings }: UndoneRun, stages: NightS
   if (doomed.length === 0) return;
   for (const table of ['pipeline.chunks', 'pipeline.checkpoints'] as const)
     await db.deleteFrom(table).where('run', '=', run).where('stage', 'in', doomed).execute();
+  const twins = doomed.filter((stage) => stage.startsWith(TWIN)).map((stage) => stage.slice(TWIN.length));
+  if (twins.length > 0)
+    await db
+      .deleteFrom('experiments.refit_starts')
+      .where('run', '=', run)
+      .where('configuration', 'in', twins)
+      .execute();
   await db
     .updateTable('pipeline.stages')
     .set({ status: 'undone', token: sql`token + 1`, result: null, rows: null, finished_at: null })
