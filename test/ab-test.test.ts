@@ -33,7 +33,7 @@ afterAll(() => night.close());
 const als = (rank: number, regularization = 0.1, seed = 42): Arm => ({
   family: 'als',
   rank,
-  iterations: 3,
+  iterations: 4,
   regularization,
   seed,
 });
@@ -243,7 +243,7 @@ test('the baseline is an arm of a ranking metric, measured once whatever the see
   );
   expect(stored).toEqual([
     { name: 'popular', twins: 1, certain: true },
-    { name: 'als-implicit rank=3 iterations=3 reg=0.1 alpha=1', twins: 2, certain: false },
+    { name: 'als-implicit rank=3 iterations=4 reg=0.1 alpha=1', twins: 2, certain: false },
   ]);
   expect(found.note).toContain('ndcg@10');
 });
@@ -291,14 +291,14 @@ describe('npm run pipeline -- ab-test', () => {
     // Part of a test's identity: a commit in between is not to matter.
     NIGHTJAR_CODE_VERSION: 'test',
   });
-  const ARMS = ['--arm', 'als rank=3 iterations=3', '--arm', 'als rank=4 iterations=3', '--seeds', '5,6'];
+  const ARMS = ['--arm', 'als rank=3 iterations=4', '--arm', 'als rank=4 iterations=4', '--seeds', '5,6'];
   const pipeline = (words: string[]) => startScript(['pipeline', 'ab-test', ...words], env()).finished;
 
   test('shows the arms and the decision; asked again it is the same test, as JSON too', async () => {
     const { code, stdout, stderr } = await pipeline(ARMS);
     expect(code, stderr).toBe(0);
     const lines = stdout.trim().split('\n');
-    expect(lines.filter((line) => line.includes('als rank='))[0]).toMatch(/als rank=3 iterations=3 reg=0.1 /);
+    expect(lines.filter((line) => line.includes('als rank='))[0]).toMatch(/als rank=3 iterations=4 reg=0.1 /);
     expect(stdout).toContain('p (Holm)');
     expect(lines.at(-1)).toMatch(/(is better than|undecided: )/);
     const again = await pipeline([...ARMS, '--json']);

@@ -30,7 +30,7 @@ afterAll(() => night.close());
 const point = (rank: number, regularization: number): ModelConfiguration => ({
   family: 'als',
   rank,
-  iterations: 3,
+  iterations: 4,
   regularization,
   seed: 42,
 });
@@ -249,7 +249,7 @@ test.each([
 
 describe('npm run pipeline -- grid-search', () => {
   const pipeline = (line: string) => runScript(`pipeline ${line}`, env());
-  const GRID = 'grid-search --rank 3,6 --reg 0.1,0.3 --iterations 3';
+  const GRID = 'grid-search --rank 3,6 --reg 0.1,0.3 --iterations 4';
 
   test('shows the points by their metric, the best marked, and last the command that makes it a candidate', async () => {
     const { code, stdout, stderr } = await pipeline(GRID);
@@ -282,7 +282,7 @@ describe('npm run pipeline -- grid-search', () => {
   });
 
   test('Ctrl-C detaches from a search, which goes on', async () => {
-    const line = 'grid-search --rank 7 --reg 0.1 --iterations 3';
+    const line = 'grid-search --rank 7 --reg 0.1 --iterations 4';
     const release = await holdPoints();
     try {
       const { process: following, finished } = startScript(['pipeline', ...line.split(' ')], env());
@@ -309,7 +309,7 @@ describe('npm run pipeline -- grid-search', () => {
 
   test('a best point that cannot challenge the champion comes with the reason', async () => {
     const { code, stdout } = await pipeline(
-      'grid-search --family als-implicit --rank 3 --reg 0.1 --iterations 3 --metric ndcg@10',
+      'grid-search --family als-implicit --rank 3 --reg 0.1 --iterations 4 --metric ndcg@10',
     );
     expect(code).toBe(0);
     expect(stdout.trim().split('\n').at(-1)).toContain(
@@ -384,7 +384,7 @@ describe('npm run pipeline -- nightly --candidate', () => {
   test('a search whose snapshot is gone is shown again, and no other is made on it', async () => {
     // Its image has been brought up to date since.
     expect(await rows('select from silver.snapshots where image = 1 and run > 1 limit 1')).toHaveLength(1);
-    const line = 'pipeline grid-search --run 1 --reg 0.1,0.3 --iterations 3 --rank';
+    const line = 'pipeline grid-search --run 1 --reg 0.1,0.3 --iterations 4 --rank';
     const again = await runScript(`${line} 3,6`, env());
     expect(again.stderr).toContain('asked for before');
     expect(again.stdout).toContain('best by rmse');
