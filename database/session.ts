@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } from 'kysely';
+import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely';
 import pg from 'pg';
 import type { Connection, Db } from './connect.ts';
 import { isCopying } from './copy.ts';
@@ -48,6 +48,12 @@ export async function transaction<Result>(
     await watch.end();
     client.release(broken);
   }
+}
+
+/** Settings of the server, by their names, for the rest of a transaction. */
+export async function setLocal(db: Db, settings: Record<string, string>): Promise<void> {
+  const each = Object.entries(settings).map(([name, value]) => sql`set_config(${name}, ${value}, true)`);
+  await sql`select ${sql.join(each)}`.execute(db);
 }
 
 async function begin(client: pg.PoolClient, { isolation, snapshot }: TransactionOptions): Promise<void> {

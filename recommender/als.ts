@@ -118,7 +118,7 @@ export function solveAls(task: AlsTask, context: ThreadContext): TrainedFactors 
 
   const finished = done.rows === (done.halfStep % 2 === 1 ? users : items).chunks.at(-1);
   const handOver = (step: number): void => {
-    if (isFirst && step === 2 * (task.handOverAfter ?? 0) && step > 0)
+    if (isFirst && task.handOverAfter !== null && step === 2 * task.handOverAfter)
       context.progress({ handOver: task.itemFactors.slice() } satisfies AlsProgress);
   };
   // A checkpoint of all its rows may have been told, and whoever told it stopped, before they were handed over.

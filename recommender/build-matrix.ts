@@ -2,7 +2,7 @@
 
 import { indexIds } from './ids.ts';
 import { type TypedArrayClass as Class, Workspace } from './memory.ts';
-import { type BuildTask, type BuiltMatrix, type SparseRows } from './ratings.ts';
+import type { BuildTask, BuiltMatrix, SparseRows } from './ratings.ts';
 
 const LARGEST_SCALE = 256;
 const LARGEST_16_BIT = 1 << 16;
@@ -71,7 +71,7 @@ function halves(rating: number): number {
 /** Looks at every rating once: finite, and how many distinct ones. */
 function surveyRatings(users: Int32Array, items: Int32Array, ratings: Float32Array): Survey {
   const seen = new Uint8Array(HALVES);
-  const others = new Set<number>();
+  const distinct = new Set<number>();
   for (let row = 0; row < ratings.length; row++) {
     const rating = ratings[row];
     const twice = halves(rating);
@@ -84,11 +84,11 @@ function surveyRatings(users: Int32Array, items: Int32Array, ratings: Float32Arr
         `rating of user ${users[row]} for item ${items[row]} is ${rating}, expected a finite number`,
       );
     }
-    if (others.size <= LARGEST_SCALE) others.add(rating);
+    if (distinct.size <= LARGEST_SCALE) distinct.add(rating);
   }
-  seen.forEach((is, twice) => is === 1 && others.add(twice / 2));
-  if (others.size > LARGEST_SCALE) return { scale: null, code: (rating) => rating };
-  const scale = Float32Array.from(others).sort();
+  seen.forEach((is, twice) => is === 1 && distinct.add(twice / 2));
+  if (distinct.size > LARGEST_SCALE) return { scale: null, code: (rating) => rating };
+  const scale = Float32Array.from(distinct).sort();
   const codes = new Map<number, number>();
   const table = new Uint8Array(HALVES);
   scale.forEach((rating, code) => {

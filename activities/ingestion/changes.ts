@@ -87,7 +87,6 @@ export async function readChangedUsers(
   context: Run,
 ): Promise<number> {
   const ofUsers = await isAmong(session.db, sql.table(partitionName('bronze.changed_users', context.run)));
-  await expectFewRows(session.db);
   return reader.append(
     session,
     partitionName('bronze.ratings', context.run),
@@ -100,15 +99,6 @@ export async function readChangedUsers(
 /** The condition that a row of the source is of one of the users of a table of ours, as text for wherever the source is. */
 export async function isAmong(db: Db, users: RawBuilder<unknown>): Promise<string> {
   return `user_id::bigint = any(${await constantIds(db, sql`select user_id from ${users}`, 'bigint')})`;
-}
-
-/**
- * To be said before rows of the source are picked by `isAmong`, for the rest of the transaction. The planner takes every row to
- * fulfil it, because it knows nothing of what a cast gives, and would have one process look at all of them rather than have
- * two send theirs on. A source elsewhere is asked by a session of its own, and plans as it will.
- */
-export async function expectFewRows(db: Db): Promise<void> {
-  await sql`select set_config('parallel_tuple_cost', '0', true)`.execute(db);
 }
 
 /** The fingerprints of what the pipeline has after this batch. */

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
-import type { Session } from '../../database/session.ts';
+import { type Session, setLocal } from '../../database/session.ts';
 import type { HeldSnapshot } from '../../database/snapshots.ts';
 import { attachPartition, createDetachedPartition, partitionName } from '../../database/versions.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
@@ -180,7 +180,7 @@ function finishWhole(attempt: StageAttempt, mended: boolean): Promise<BronzeResu
 
 async function attachBatch(db: Db, run: number): Promise<void> {
   // Every stage reads a batch as a whole; a sample of 30,000 rows of each chunk takes two seconds.
-  await sql`select set_config('default_statistics_target', '10', true)`.execute(db);
+  await setLocal(db, { default_statistics_target: '10' });
   for (const table of ['bronze.ratings', 'bronze.movies', 'bronze.changed_users'] as const)
     await attachPartition(db, table, run);
 }

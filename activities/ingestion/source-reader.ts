@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { type Connection, isSameDatabase } from '../../database/connect.ts';
 import { copyIn, copyOut } from '../../database/copy.ts';
-import { type Session, transaction } from '../../database/session.ts';
+import { type Session, setLocal, transaction } from '../../database/session.ts';
 import { LEFT_ALONE } from '../../database/versions.ts';
 import type { ActivityDependencies } from '../support/run.ts';
 
@@ -57,7 +57,7 @@ export function withSource<Result>(
     source,
     async ({ db, client }) => {
       // It holds the view open while others read.
-      await client.query('set local idle_in_transaction_session_timeout = 0');
+      await setLocal(db, { idle_in_transaction_session_timeout: '0' });
       const { rows } = await client.query<{ snapshot: string }>('select pg_export_snapshot() as snapshot');
       const view = { snapshot: rows[0].snapshot };
       const ask = async <Row>(query: RawBuilder<Row>): Promise<Row[]> => (await query.execute(db)).rows;
@@ -74,10 +74,18 @@ export function withSource<Result>(
 const list = (columns: readonly string[]): RawBuilder<unknown> =>
   sql.join(columns.map((column) => sql.ref(column)));
 
+/**
+ * The planner takes every row to be wanted where a condition is on what a cast gives, of which it knows nothing, and would have
+ * one process look at all of them rather than have two send theirs on.
+ */
+const FAVOUR_PARALLEL = { parallel_tuple_cost: '0' };
+
 const hereReader: Omit<SourceReader, 'view' | 'ask'> = {
   append: async ({ db }, table, columns, query, plan) => {
-    if (plan === 'parallel')
+    if (plan === 'parallel') {
+      await setLocal(db, FAVOUR_PARALLEL);
       await sql`create temporary table read_here on commit drop as ${query}`.execute(db);
+    }
     const rows = plan === 'parallel' ? sql`select ${list(columns)} from read_here` : query;
     const { numAffectedRows } = await sql`
       insert into ${sql.table(table)} (${list(columns)}) ${rows}`.execute(db);
@@ -90,7 +98,10 @@ const hereReader: Omit<SourceReader, 'view' | 'ask'> = {
   tabulate: async ({ db }, table, _columns, query) => {
     await sql`create temporary table ${sql.table(table)} on commit drop as ${query}`.execute(db);
   },
-  relation: (_session, _table, _columns, query) => Promise.resolve(sql`(${query})`),
+  relation: async ({ db }, _table, _columns, query) => {
+    await setLocal(db, FAVOUR_PARALLEL);
+    return sql`(${query})`;
+  },
 };
 
 function copyingReader(

@@ -2,7 +2,7 @@
 
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
-import type { Session } from '../../database/session.ts';
+import { type Session, setLocal } from '../../database/session.ts';
 import {
   attachPartition,
   constrainAs,
@@ -67,7 +67,7 @@ export async function showImage(db: Db, attempt: StageAttempt, asOf: Date): Prom
       alter table ${sql.table(table)} drop constraint of_users, drop constraint of_image`.execute(db);
   }
   // The planner needs the number of rows and of users; a sample of 30,000 rows of each part takes three seconds.
-  await sql`select set_config('default_statistics_target', '10', true)`.execute(db);
+  await setLocal(db, { default_statistics_target: '10' });
   await sql`analyze ${image}`.execute(db);
 }
 
@@ -151,9 +151,7 @@ async function writePart(
     of_users: ofUsers,
   });
   // The other part is the other process.
-  await sql`
-    select set_config('maintenance_work_mem', ${INDEX_MEMORY}, true),
-           set_config('max_parallel_maintenance_workers', '0', true)`.execute(db);
+  await setLocal(db, { maintenance_work_mem: INDEX_MEMORY, max_parallel_maintenance_workers: '0' });
   await indexPairs(db, run, table);
   // Last, because it holds the other part's attachment up. The constraint spares it a scan.
   await sql`

@@ -20,7 +20,8 @@ export interface Dropped {
 }
 
 /**
- * Drops what closed runs up to `run` left behind that were never published: failed, blocked, cancelled, terminated.
+ * Drops what closed runs up to `run` left behind that were never published: failed, blocked, cancelled, terminated; and
+ * what refits of runs before it have gone on from.
  * No reader's view has ever looked at it.
  */
 export async function dropLeftovers(connection: Connection, run: number): Promise<void> {

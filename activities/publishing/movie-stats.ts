@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { setLocal } from '../../database/session.ts';
 import { createPartitionAs } from '../../database/versions.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
@@ -19,7 +20,7 @@ export function computeMovieStats(
     const window = await recentWindow(connection.db, context);
     return attempt.finish(async ({ db }) => {
       // Neighbours are found meanwhile, which takes longer, and readers wait behind each process that runs.
-      await sql`select set_config('max_parallel_workers_per_gather', '0', true)`.execute(db);
+      await setLocal(db, { max_parallel_workers_per_gather: '0' });
       const activity = movieActivity(db, await snapshotSources(db, run), window);
       const stats = statsOfMovies(db, activity, run).select(sql.lit(run).as('run'));
       return { rows: await createPartitionAs(db, 'store.movie_stats', run, stats) };

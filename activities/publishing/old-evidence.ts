@@ -14,7 +14,6 @@ export async function forgetOldEvidence(
   { run, startedAt, settings: { retention } }: Run,
   runs: number[],
 ): Promise<void> {
-  await db.deleteFrom('experiments.refit_starts').where('run', '<', run).execute();
   const beforeMetrics = await lastRuns(db, run, retention.userMetricsNights);
   await db
     .deleteFrom('experiments.user_metrics')

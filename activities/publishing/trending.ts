@@ -49,8 +49,8 @@ type Wanted = Pick<Settings['trending'], 'rows' | 'windowDays' | 'minimumRecentR
 };
 
 /**
- * Of the statistics of movies those whose ratings are most recent, by the share of their ratings that fall into the window. The floor of
- * recent ratings keeps one rating on a new film from leading; ties by recent ratings, then the smaller id.
+ * Of the statistics of movies those whose ratings are most recent, by the share of their ratings that fall into the window.
+ * The floor of recent ratings keeps one rating on a new film from leading; ties by recent ratings, then the smaller id.
  */
 export function leadingMovies(db: Db, statistics: RawBuilder<unknown>, wanted: Wanted) {
   return db

@@ -5,7 +5,7 @@ import { instant } from '../../database/constants.ts';
 import type { Session } from '../../database/session.ts';
 import { partitionName } from '../../database/versions.ts';
 import { ratingAsRead } from '../ingestion/batch.ts';
-import { MOST_CHANGED, expectFewRows, isAmong } from '../ingestion/changes.ts';
+import { MOST_CHANGED, isAmong } from '../ingestion/changes.ts';
 import { acceptedOf, latestFirst } from '../ingestion/classified.ts';
 import { differingUsers, fingerprints } from '../ingestion/fingerprints.ts';
 import type { SourceReader } from '../ingestion/source-reader.ts';
@@ -61,7 +61,6 @@ export async function readPresent(
   { target, users, snapshot, asOf }: { target: string; users: number; asOf: Date } & Pick<Base, 'snapshot'>,
 ): Promise<number> {
   const { db } = session;
-  await expectFewRows(db);
   const read = await reader.relation(
     session,
     'rows_read',

@@ -2,7 +2,7 @@
 
 import { sql } from 'kysely';
 import type { Connection } from '../../database/connect.ts';
-import { transaction } from '../../database/session.ts';
+import { setLocal, transaction } from '../../database/session.ts';
 
 /** Name of the table of a pass. */
 export function ratingsTable(pass: number): string {
@@ -20,7 +20,7 @@ export async function dropHandedOver(connection: Connection, end: number): Promi
   const over = rows.map(({ pass }) => pass).filter((pass) => pass < end);
   for (const pass of over) {
     await transaction(connection, async ({ db }) => {
-      await sql`select set_config('lock_timeout', ${PATIENCE}, true)`.execute(db);
+      await setLocal(db, { lock_timeout: PATIENCE });
       await sql`drop table if exists ${sql.table(ratingsTable(pass))}`.execute(db);
     }).catch((error: unknown) => {
       const LOCK_NOT_AVAILABLE = '55P03';

@@ -75,6 +75,7 @@ const MOST_LOOKED_UP = 20_000;
 /** Exact sums: those of the snapshot, less what the changed users had in it, and what they have now. */
 async function addUpTotals(db: Db, { snapshot, present, users }: Statistics): Promise<void> {
   const image = sql.table(partitionName('silver.ratings', snapshot.image));
+  // Which the planner may not turn into a join with all of the image.
   const oneByOne = users <= MOST_LOOKED_UP ? sql`offset 0` : sql``;
   await sql`
     create temporary table present_totals on commit drop as

@@ -12,6 +12,7 @@ import { terminalFailure } from '../support/failures.ts';
 import type { ActivityDependencies } from '../support/run.ts';
 import type { StageAttempt } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
+import { toBytes, toFloats } from './bytes.ts';
 import { reportIterations } from './progress.ts';
 import { type RefitStart, keepRefitStart, refitStartsAfter } from './refit-start.ts';
 
@@ -106,8 +107,7 @@ async function loadCheckpoint(
     parts: rows.map(({ half_step, first_row, factors }) => ({
       halfStep: half_step,
       first: first_row,
-      // A copy, because a Buffer's bytes need not begin where a float may.
-      factors: new Float32Array(Uint8Array.from(factors).buffer),
+      factors: toFloats(factors),
     })),
     keepFrom: rows[0].half_step,
     objective: last.objective,
@@ -123,11 +123,11 @@ async function saveCheckpoint(
   await attempt.write(async ({ db }) => {
     const kept = db.deleteFrom('pipeline.checkpoints').where('run', '=', run).where('stage', '=', stage);
     await kept.where('done_before', '<>', done).execute();
-    for (const { halfStep, first, factors: values } of parts) {
-      const factors = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+    for (const { halfStep, first, factors } of parts) {
+      const row = { half_step: halfStep, first_row: first, factors: toBytes(factors), objective };
       await db
         .insertInto('pipeline.checkpoints')
-        .values({ run, stage, done_before: done, half_step: halfStep, first_row: first, factors, objective })
+        .values({ run, stage, done_before: done, ...row })
         .execute();
     }
     await kept.where('half_step', '<', keepFrom).execute();

@@ -3,7 +3,7 @@ import type { Connection, Db } from '../../database/connect.ts';
 import { copyOut } from '../../database/copy.ts';
 import { readFixedColumns } from '../../database/copy-binary.ts';
 import { databaseId } from '../../database/readers.ts';
-import { transaction } from '../../database/session.ts';
+import { setLocal, transaction } from '../../database/session.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import { partitionName } from '../../database/versions.ts';
 import { RatingColumns, splitRatings } from '../../recommender/index.ts';
@@ -91,7 +91,7 @@ async function readSnapshot(
         .select('silver_ratings')
         .where('run', '=', run)
         .executeTakeFirstOrThrow();
-      await client.query('set local idle_in_transaction_session_timeout = 0');
+      await setLocal(db, { idle_in_transaction_session_timeout: '0' });
       const { rows } = await client.query<{ snapshot: string }>('select pg_export_snapshot() as snapshot');
       const columns = new RatingColumns(ratings);
       try {

@@ -1,6 +1,7 @@
 import type { Db } from '../../database/connect.ts';
 import { type Configuration, type StartFactors, configurationKey } from '../../recommender/index.ts';
 import type { StageAttempt } from '../support/stage.ts';
+import { toBytes, toFloats, toIntegers } from './bytes.ts';
 
 /**
  * Iterations of a refit: the last ones of its configuration, on the whole snapshot. Those before them are its twin's, on the
@@ -31,7 +32,7 @@ export async function keepRefitStart(
   configuration: Configuration,
   { factors: { itemIds, itemFactors, width }, iteration }: RefitStart,
 ): Promise<void> {
-  const kept = { iteration, width, item_ids: bytesOf(itemIds), item_factors: bytesOf(itemFactors) };
+  const kept = { iteration, width, item_ids: toBytes(itemIds), item_factors: toBytes(itemFactors) };
   await attempt.write(({ db }) =>
     db
       .insertInto('experiments.refit_starts')
@@ -55,12 +56,6 @@ export async function loadRefitStart(
     .executeTakeFirst();
   if (row === undefined) return undefined;
   const { iteration, width, item_ids, item_factors } = row;
-  // Copies, because a Buffer's bytes need not begin where a number may.
-  const itemIds = new Int32Array(Uint8Array.from(item_ids).buffer);
-  const itemFactors = new Float32Array(Uint8Array.from(item_factors).buffer);
-  return { factors: { itemIds, itemFactors, width }, iteration };
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Int32Array | Float32Array): Buffer {
-  return Buffer.from(buffer, byteOffset, byteLength);
+  const factors = { itemIds: toIntegers(item_ids), itemFactors: toFloats(item_factors), width };
+  return { factors, iteration };
 }

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { copyIn } from '../../database/copy.ts';
 import { type WireType, encodeRows } from '../../database/copy-binary.ts';
 import type { Db } from '../../database/connect.ts';
-import type { Session } from '../../database/session.ts';
+import { type Session, setLocal } from '../../database/session.ts';
 import {
   type Configuration,
   type Evaluation,
@@ -126,7 +126,7 @@ async function writeUserMetrics(
       select user_id, array_agg(movie_id order by place) as listed from incoming_lists group by user_id
     ) lists using (user_id)`.execute(db);
   // Comparisons come next, and the planner has not heard of these rows: it would join them in a loop, for minutes.
-  await sql`select set_config('default_statistics_target', '10', true)`.execute(db);
+  await setLocal(db, { default_statistics_target: '10' });
   await sql`analyze experiments.user_metrics (run, configuration, user_id)`.execute(db);
   return byUser.userIds.length;
 }

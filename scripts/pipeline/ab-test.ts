@@ -51,7 +51,7 @@ async function showTest(
   found: AbTestResult,
   { url, uiUrl, json }: { url: string; uiUrl: string | null; json: boolean },
 ): Promise<void> {
-  const arms = await withConnection(url, (db) => abTestArms(db, found.test));
+  const arms = await withConnection(url, ({ db }) => abTestArms(db, found.test));
   const { test, run, winner, decided, sampleRatioP, note: decision } = found;
   if (json) {
     return print({

@@ -72,7 +72,7 @@ function startSearch({ temporal }: ConnectedServers, request: GridSearchRequest 
 }
 
 async function readPoints(url: string, found: GridSearchResult) {
-  const points = await withConnection(url, (db) => gridSearchResults(db, found.search));
+  const points = await withConnection(url, ({ db }) => gridSearchResults(db, found.search));
   return points.toSorted((a, b) => Number(b.is_best) - Number(a.is_best) || byMetric(found.metric)(a, b));
 }
 

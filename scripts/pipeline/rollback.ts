@@ -23,7 +23,7 @@ interface RollbackOptions {
 
 /** @throws UsageError where there is no such way back */
 function look(url: string, to: string | undefined) {
-  return withConnection(url, async (db) => {
+  return withConnection(url, async ({ db }) => {
     const found = await findTarget(db, to);
     if ('refusal' in found) throw new UsageError(found.refusal);
     return { ...found, live: await liveRun(db) };

@@ -19,7 +19,7 @@ interface SpeedOptions {
 
 /** @throws UsageError where no night is published that a pass could go by */
 async function assertPublished(url: string): Promise<void> {
-  const pointer = await withConnection(url, (db) =>
+  const pointer = await withConnection(url, ({ db }) =>
     db.selectFrom('serving.pointer').select('data_run').executeTakeFirst(),
   );
   if (pointer === undefined)

@@ -42,7 +42,7 @@ export function addChallenger(
 async function readBest(databaseUrl: string, search: number): Promise<ModelConfiguration> {
   // Says so where no worker has ever been at work there.
   await readDatabaseId(databaseUrl);
-  return withConnection(databaseUrl, async (db) => {
+  return withConnection(databaseUrl, async ({ db }) => {
     const found = await gridSearch(db, search);
     if (found === undefined) throw new UsageError(`--candidate ${search}: there is no such grid search`);
     const best = (await gridSearchResults(db, search)).find((point) => point.is_best);

@@ -1,4 +1,4 @@
-import { type Connection, type Db, assertAnswers, connect } from '../../database/connect.ts';
+import { type Connection, assertAnswers, connect } from '../../database/connect.ts';
 import { databaseId } from '../../database/readers.ts';
 import { startStack } from '../../stack/index.ts';
 
@@ -50,11 +50,11 @@ export function withDatabase<Result>(body: (connection: Connection) => Promise<R
 /** Runs `body` on a connection of its own to the database at `url`. */
 export async function withConnection<Result>(
   url: string,
-  body: (db: Db, connection: Connection) => Promise<Result>,
+  body: (connection: Connection) => Promise<Result>,
 ): Promise<Result> {
   const connection = connect({ url, applicationName: 'nightjar-script', max: 1 });
   try {
-    return await body(connection.db, connection);
+    return await body(connection);
   } finally {
     await connection.close();
   }
@@ -65,7 +65,7 @@ export async function withConnection<Result>(
  * @throws where no worker has ever been at work on it
  */
 export function readDatabaseId(url: string): Promise<string> {
-  return withConnection(url, databaseId).catch((cause: unknown) => {
+  return withConnection(url, ({ db }) => databaseId(db)).catch((cause: unknown) => {
     const UNDEFINED_TABLE = '42P01';
     if ((cause as { code?: unknown }).code !== UNDEFINED_TABLE) throw cause;
     throw new Error(

@@ -32,7 +32,7 @@ export function findSnapshotRun<Made>(
   wanted: number | undefined,
   made: (db: Db, run: number) => Promise<Made | undefined>,
 ): Promise<KeptSnapshot | Made> {
-  return withConnection(url, async (db) => {
+  return withConnection(url, async ({ db }) => {
     const kept = await keptSnapshots(db);
     const chosen = chooseSnapshot(kept, wanted);
     if (chosen !== undefined) return chosen;

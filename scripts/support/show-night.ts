@@ -42,8 +42,8 @@ export async function showNight(night: FoundNight, databaseUrl: string, stackEnd
 }
 
 function showOneUser(url: string, say: (line?: string) => void): Promise<void> {
-  return withConnection(url, async (db, connection) => {
-    const user = await anyUser(db);
+  return withConnection(url, async (connection) => {
+    const user = await anyUser(connection.db);
     if (user === null) return;
     say();
     say(`recommended to user ${user}`);

@@ -17,7 +17,7 @@ interface Trace {
 
 const gate = (scope: GateScope): Trace => ({ rows: [`gate-${scope}`], gate: scope });
 
-export const TWIN = 'evaluate ';
+const TWIN = 'evaluate ';
 const BASELINE = `${TWIN}popular`;
 
 export const TRACES: Record<NightStage, Trace> = {
@@ -62,12 +62,18 @@ export function twinRow(configuration: string): string {
   return TWIN + configuration;
 }
 
+/** The configuration whose evaluation twin a row in `pipeline.stages` is of; null where it is of none. */
+export function twinOf(row: string): string | null {
+  return row.startsWith(TWIN) ? row.slice(TWIN.length) : null;
+}
+
 /**
  * The stage of the night that a row of `pipeline.stages` is of.
  * @param challengers keys of the run's challengers
  */
 export function nightStageOf(row: string, challengers: string[]): NightStage {
   for (const [stage, { rows }] of Object.entries(TRACES)) if (rows.includes(row)) return stage as NightStage;
-  if (row.startsWith(TWIN)) return challengers.includes(row.slice(TWIN.length)) ? 'A/B test' : 'champion';
+  const twin = twinOf(row);
+  if (twin !== null) return challengers.includes(twin) ? 'A/B test' : 'champion';
   throw new Error(`stage ${row} of the ledger is of no stage of a night: name it in reopening/traces.ts`);
 }

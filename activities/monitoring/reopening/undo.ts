@@ -4,7 +4,7 @@ import type { Settings } from '../../../config/settings.ts';
 import type { Db } from '../../../database/connect.ts';
 import { voided } from '../../../database/snapshots.ts';
 import { configurationKey } from '../../../recommender/index.ts';
-import { TRACES, TWIN, UNDO_STAGE, nightStageOf, twinRow } from './traces.ts';
+import { TRACES, UNDO_STAGE, nightStageOf, twinOf, twinRow } from './traces.ts';
 
 /** A run whose stages are undone. */
 export interface UndoneRun {
@@ -107,7 +107,7 @@ async function reopenStages(db: Db, { run, settings }: UndoneRun, stages: NightS
   if (doomed.length === 0) return;
   for (const table of ['pipeline.chunks', 'pipeline.checkpoints'] as const)
     await db.deleteFrom(table).where('run', '=', run).where('stage', 'in', doomed).execute();
-  const twins = doomed.filter((stage) => stage.startsWith(TWIN)).map((stage) => stage.slice(TWIN.length));
+  const twins = doomed.map(twinOf).filter((twin) => twin !== null);
   if (twins.length > 0)
     await db
       .deleteFrom('experiments.refit_starts')
