@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { randomRatings } from '../test/support/ratings.ts';
+import { poissonWeights, resampleUsers } from './bootstrap.ts';
 import { type Model, buildRatingMatrix, evaluateModel, holm, pairedBootstrap, trainModel } from './index.ts';
+import { createRandom } from './random.ts';
 
 /** Two users, four movies; every user scores movies 1 to 4 as 4, 3, 2, 1. */
 async function byHand() {
@@ -125,6 +127,97 @@ test('the paired interval sees an effect that is the same for all, and none betw
     { threads: 3 },
   );
   expect(again).toEqual(effect);
+});
+
+test('the weights of a resample are Poisson(1), as near as 16 bits come', () => {
+  const weights = poissonWeights();
+  const mean = (of: (weight: number) => number) =>
+    weights.reduce((sum, weight) => sum + of(weight), 0) / weights.length;
+  expect(mean((weight) => weight)).toBe(1);
+  expect(mean((weight) => (weight - 1) ** 2)).toBe(1 - 2 ** -15);
+  let probability = Math.exp(-1);
+  for (let value = 0, cumulative = probability; value < 12; cumulative += probability) {
+    expect(Math.abs(mean((weight) => (weight <= value ? 1 : 0)) - cumulative)).toBeLessThan(2 ** -17);
+    probability /= ++value;
+  }
+});
+
+/** sfc32 as PractRand has it, from a state. */
+function sfc32([a, b, c]: number[]): () => number {
+  let counter = 1;
+  return () => {
+    const result = (a + b + counter++) >>> 0;
+    [a, b, c] = [b ^ (b >>> 9), (c + (c << 3)) >>> 0, (((c << 21) | (c >>> 11)) + result) >>> 0];
+    return result;
+  };
+}
+
+// An odd number of users, and more than are passed over at a time.
+test('each resample is what its own numbers weigh, user after user', () => {
+  const users = 1_301;
+  const random = createRandom(3);
+  const values = Float64Array.from({ length: 3 * users }, (_, at) => (at % 3 === 2 ? 1 : 0) + (random() % 9));
+  const weights = poissonWeights();
+  const byHand = Float64Array.of(10, 11, 12).map((seed) => {
+    const seeds = createRandom(seed);
+    const next = sfc32([seeds(), seeds(), seeds()]);
+    const sums = [0, 0, 0];
+    for (let user = 0, output = 0; user < users; user++) {
+      output = user % 2 === 0 ? next() : output >>> 16;
+      for (let field = 0; field < 3; field++)
+        sums[field] += weights[output % 65_536] * values[user * 3 + field];
+    }
+    return sums[0] / sums[2] - sums[1] / sums[2];
+  });
+  const task = { values, statistic: 'mean', resamples: 3, seed: 10 } as const;
+  expect(resampleUsers(task, { thread: 0, threads: 1 })).toEqual(byHand);
+  expect(resampleUsers(task, { thread: 1, threads: 2 })).toEqual(byHand.slice(1, 2));
+  expect(resampleUsers(task, { thread: 3, threads: 4 })).toEqual(Float64Array.of());
+});
+
+// The variance of a ratio of sums to first order: of what each user adds to the difference, over the number of values.
+test('the interval is that of the normal distribution where users are many', async () => {
+  const users = 4_000;
+  const random = createRandom(5);
+  const uniform = () => random() / 2 ** 32;
+  const counts = Int32Array.from({ length: users }, () => 1 + (random() % 5));
+  const b = Float64Array.from(counts, (count) => count * uniform());
+  const a = Float64Array.from(b, (value, user) => value + counts[user] * (0.5 + uniform()));
+  const task = { a, b, counts, statistic: 'mean', resamples: 20_000, seed: 1 } as const;
+  const { difference, low, high } = await pairedBootstrap(task, { threads: 2 });
+  let values = 0;
+  let squares = 0;
+  counts.forEach((count, user) => {
+    values += count;
+    squares += (a[user] - b[user] - difference * count) ** 2;
+  });
+  const half = (1.959964 * Math.sqrt(squares)) / values;
+  expect((difference - low) / half).toBeGreaterThan(0.97);
+  expect((difference - low) / half).toBeLessThan(1.03);
+  expect((high - difference) / half).toBeGreaterThan(0.97);
+  expect((high - difference) / half).toBeLessThan(1.03);
+});
+
+test('of one user nothing varies; of two, either may be missing, but not both', async () => {
+  const options = { resamples: 10_000, seed: 1 };
+  const alone = { a: Float64Array.of(3), b: Float64Array.of(1), counts: Int32Array.of(2) };
+  expect(await pairedBootstrap({ ...alone, ...options, statistic: 'mean' }, { threads: 2 })).toEqual({
+    difference: 1,
+    low: 1,
+    high: 1,
+    p: 2 / 10_001,
+  });
+  const two = { a: Float64Array.of(1, 0), b: Float64Array.of(0, 0), counts: Int32Array.of(1, 1) };
+  const found = await pairedBootstrap({ ...two, ...options, statistic: 'mean' }, { threads: 2 });
+  expect(found).toMatchObject({ difference: 0.5, low: 0, high: 1 });
+  // Without the first, given that one of them is there.
+  const without = (Math.exp(-1) * (1 - Math.exp(-1))) / (1 - Math.exp(-2));
+  expect(found.p / (2 * without)).toBeGreaterThan(0.95);
+  expect(found.p / (2 * without)).toBeLessThan(1.05);
+  // Nobody has a value: it ends, without one.
+  const none = { a: Float64Array.of(0), b: Float64Array.of(0), counts: Int32Array.of(0) };
+  const nothing = await pairedBootstrap({ ...none, ...options, statistic: 'mean' }, { threads: 2 });
+  expect(nothing.difference).toBeNaN();
 });
 
 test('no order of the ratings changes a bit of it', async () => {
