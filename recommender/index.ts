@@ -15,6 +15,8 @@ export type {
   ImplicitAlsConfiguration,
   PopularConfiguration,
 } from './configuration.ts';
+export { groupHoldout } from './holdout.ts';
+export type { GroupedHoldout } from './holdout.ts';
 export { evaluateModel } from './metrics.ts';
 export type { Evaluation, SampledLists, UserValues } from './metrics.ts';
 export { exportedWidth } from './export-factors.ts';

@@ -1,5 +1,5 @@
 import { predictsRatings } from './configuration.ts';
-import { type GroupTask, type GroupedHoldout } from './holdout.ts';
+import { type GroupedHoldout, groupHoldout } from './holdout.ts';
 import type { MeasureTask, Measured, UserValues } from './measure-users.ts';
 import type { Model } from './model.ts';
 import type { RankedLists } from './ranked-lists.ts';
@@ -51,17 +51,17 @@ export interface EvaluateOptions {
 
 /**
  * Measures a model that was trained on `train` only; definitions and sources in `measure-users.ts`.
+ * @param holdout where several models of one train part are measured, grouped once for all of them
  * @throws where a metric is not a number
  */
 export async function evaluateModel(
   model: Model,
   train: RatingMatrix,
-  holdout: RatingTriples,
+  holdout: RatingTriples | GroupedHoldout,
   { k, sample, minimumRatings, threads, signal }: EvaluateOptions,
 ): Promise<Evaluation> {
-  const { userIds, itemIds } = model;
-  const group: GroupTask = { holdout: plainColumns(holdout), userIds, itemIds };
-  const [grouped] = await runThreads<GroupedHoldout>('group', group, { threads: 1, signal });
+  const { itemIds } = model;
+  const grouped = 'starts' in holdout ? holdout : await groupHoldout(train, holdout, signal);
   const lists = await recommendTopN(model, {
     n: Math.max(k, sample?.places ?? 0),
     ratings: train,
@@ -79,9 +79,9 @@ export async function evaluateModel(
   const [measured] = await runThreads<Measured>('measure', measure, {
     threads: 1,
     signal,
-    transfer: transferables({ grouped, lists, itemCounts }),
+    transfer: transferables({ lists, itemCounts }),
   });
-  const evaluation = { ...summarise(measured, model, holdout.users.length), lists: sampled };
+  const evaluation = { ...summarise(measured, model, grouped.items.length + grouped.unknown.length), lists: sampled };
   for (const [name, value] of Object.entries(evaluation)) {
     if (typeof value === 'number' && Number.isNaN(value)) {
       throw new Error(`metric ${name} of ${model.configuration.family} is not a number`);
@@ -109,11 +109,6 @@ function sampleLists(
     sampled.items.set(items.subarray(from, from + sampled.counts[at]), at * places);
   });
   return sampled;
-}
-
-/** Only what a thread is to see of columns that belong to something larger. */
-function plainColumns({ users, items, ratings }: RatingTriples): RatingTriples {
-  return { users, items, ratings };
 }
 
 function summarise(measured: Measured, model: Model, pairs: number): Omit<Evaluation, 'lists'> {

@@ -85,8 +85,11 @@ function popularFactors({ userIds, itemIds, byItem }: RatingMatrix): TrainedFact
   };
 }
 
-/** Packed vectors of a block are to stay in the fastest cache; fewer than 64 a time cost more than that gains. */
-const BLOCK_BYTES = 1 << 15;
+/**
+ * Packed vectors of a block are to stay in the fastest cache, of 32 KB in many processors, beside the matrix that they are
+ * added to; fewer than 64 a time cost more than that gains.
+ */
+const BLOCK_BYTES = 1 << 14;
 
 /** How a configuration's factors lie in the engine's memory. */
 export function layoutOf({ family, rank }: FactorizationConfiguration): Layout {

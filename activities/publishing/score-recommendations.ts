@@ -38,7 +38,7 @@ export function scoreRecommendations(
     report({ step: 'loading the model' });
     const model = await loadModel(connection, run, signal);
     await attempt.write(({ db }) => createDetachedPartition(db, 'store.batch_recs', run));
-    await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, (ratings) =>
+    await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, ({ matrix: ratings }) =>
       scoreUsers(attempt, model, { ...options, ratings }, report),
     );
     report({ step: 'indexing' });

@@ -20,7 +20,7 @@ export function computeSimilarMovies(
     const excluded = await readBlockedAt(connection.db, startedAt);
     report({ step: 'loading the model' });
     const model = await loadItems(connection, run, signal);
-    const lists = await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, (ratings) => {
+    const lists = await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, ({ matrix: ratings }) => {
       report({ step: 'comparing movies', total: model.itemIds.length });
       return similarItems(model, {
         n: settings.similar.perMovie,

@@ -1,4 +1,4 @@
-import type { RatingColumns, RatingMatrix } from '../../recommender/index.ts';
+import type { GroupedHoldout, RatingColumns, RatingMatrix } from '../../recommender/index.ts';
 
 /** A snapshot in the engine's memory: `train` rows of the train part, then the holdout. */
 export interface ModelInput {
@@ -9,9 +9,17 @@ export interface ModelInput {
 /** Which rows a matrix is built from. The holdout stays what it was beside a matrix of the train part. */
 export type MatrixPart = 'train' | 'whole';
 
-/** An input, and the matrix that its columns have been used up for. */
+/** What an input's columns have been used up for. */
+export interface BuiltInput {
+  part: MatrixPart;
+  matrix: RatingMatrix;
+  /** The holdout beside a matrix of the train part, once a twin has been measured on it. */
+  holdout?: GroupedHoldout;
+}
+
+/** An input, and what was made of it. */
 export interface KeptInput extends ModelInput {
-  built: { part: MatrixPart; matrix: RatingMatrix } | null;
+  built: BuiltInput | null;
 }
 
 /**

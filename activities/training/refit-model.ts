@@ -31,7 +31,7 @@ export function refitModel(
     const { parameters, modelVersion } = await readSelection(connection.db, run);
     report({ step: 'loading the snapshot' });
     const from = await loadRefitStart(connection.db, run, parameters);
-    const model = await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, (matrix) =>
+    const model = await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, ({ matrix }) =>
       trainWithCheckpoints(connection, attempt, matrix, parameters, {
         threads,
         checkpointSeconds,

@@ -2,7 +2,7 @@ import { type RatingMatrix, buildRatingMatrix } from '../../recommender/index.ts
 import { databaseId } from '../../database/readers.ts';
 import { type ActivityDependencies, loadRun } from '../support/run.ts';
 import { collectGarbage } from '../support/collect-garbage.ts';
-import type { KeptInput, MatrixPart, ModelInput } from './kept-input.ts';
+import type { BuiltInput, KeptInput, MatrixPart, ModelInput } from './kept-input.ts';
 import { loadModelInput } from './model-input.ts';
 import { registeredSplit } from './registered-split.ts';
 
@@ -16,7 +16,7 @@ export async function withSnapshotMatrix<Result>(
   dependencies: Dependencies,
   { run, part }: { run: number; part: MatrixPart },
   signal: AbortSignal,
-  body: (matrix: RatingMatrix, input: ModelInput) => Promise<Result>,
+  body: (built: BuiltInput, input: ModelInput) => Promise<Result>,
 ): Promise<Result> {
   const { connection, inputs } = dependencies;
   const { settings } = await loadRun(connection.db, run);
@@ -29,7 +29,7 @@ export async function withSnapshotMatrix<Result>(
   };
   try {
     input.built ??= { part, matrix: await buildMatrix(input, part, signal) };
-    const result = await body(input.built.matrix, input);
+    const result = await body(input.built, input);
     inputs.leave(key, input);
     return result;
   } catch (error) {

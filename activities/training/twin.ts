@@ -5,6 +5,7 @@ import {
   type Model,
   type RatingMatrix,
   evaluateModel,
+  groupHoldout,
   trainModel,
 } from '../../recommender/index.ts';
 import { CHURN_PLACES, CHURN_USERS } from '../selection/churn.ts';
@@ -41,18 +42,23 @@ export async function measureTwin(
     dependencies,
     { run, part: 'train' },
     signal,
-    async (matrix, { columns, train: trainingSize }) => {
-      // The rows that the matrix was not built from are still what they were.
-      const holdout = {
-        users: columns.users.subarray(trainingSize),
-        items: columns.items.subarray(trainingSize),
-        ratings: columns.ratings.subarray(trainingSize),
-      };
+    async (built, { columns, train: trainingSize }) => {
+      const { matrix } = built;
       const started = performance.now();
       const model = await train(matrix);
       const trainingSeconds = (performance.now() - started) / 1000;
       report({ step: 'measuring on the holdout' });
-      const evaluation = await evaluateModel(model, matrix, holdout, {
+      // The rows that the matrix was not built from are still what they were.
+      built.holdout ??= await groupHoldout(
+        matrix,
+        {
+          users: columns.users.subarray(trainingSize),
+          items: columns.items.subarray(trainingSize),
+          ratings: columns.ratings.subarray(trainingSize),
+        },
+        signal,
+      );
+      const evaluation = await evaluateModel(model, matrix, built.holdout, {
         k: 10,
         sample: { places: CHURN_PLACES, users: CHURN_USERS },
         minimumRatings: settings.recommendations.minimumRatings,

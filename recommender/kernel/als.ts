@@ -9,6 +9,9 @@ import { factorise, interleave, solutionsOf, substitute } from './cholesky';
 const BIASED: u32 = 1;
 const IMPLICIT: u32 = 2;
 
+/** Bytes; of most processors. */
+const CACHE_LINE: u32 = 64;
+
 /** What a half-step works on; `recommender/als.ts` writes it, field by field, four bytes each. */
 @unmanaged
 class Side {
@@ -139,6 +142,7 @@ function accumulate(side: Side, row: u32, packed: usize, targets: usize, gram: u
   let constant: f64 = 0;
   for (let at = load<u32>(side.starts + row * 4); at < end; at += side.block) {
     const count = min(side.block, end - at);
+    if (stride * 4 > CACHE_LINE) store<u32>(targets, fetch(side, at, count));
     pack(side, at, count, packed, targets);
     addBlock(packed, targets, count, stride, gram, rhs);
     if (side.loss) constant += lossAtZero(side, at, count, targets);
@@ -164,6 +168,20 @@ function lossAtZero(side: Side, at: u32, count: u32, targets: usize): f64 {
     }
   }
   return sum;
+}
+
+/**
+ * Reads a word of each cache line that `pack` is going to copy, and does nothing with it but tell. Without stores between them
+ * more of the reads are under way at a time, and vectors are mostly further away than the caches next to the processor.
+ */
+function fetch(side: Side, at: u32, count: u32): u32 {
+  const bytes = side.stride * 4;
+  let words: u32 = 0;
+  for (let i: u32 = 0; i < count; i++) {
+    const from = side.fixed + columnAt(side, at + i) * bytes;
+    for (let b: u32 = 0; b < bytes; b += CACHE_LINE) words |= load<u32>(from + b);
+  }
+  return words;
 }
 
 /** Gathers the fixed vectors of ratings and what they are to predict, weighted by confidence where there is one. */

@@ -22,7 +22,7 @@ const tasks: Record<TaskName, () => Promise<(data: never, context: ThreadContext
   als: async () => (await import('../als.ts')).solveAls,
   fold: async () => (await import('../fold-in.ts')).solveFoldIn,
   rank: async () => (await import('../rank.ts')).rankRows,
-  group: async () => (await import('../holdout.ts')).groupHoldout,
+  group: async () => (await import('../holdout.ts')).groupPairs,
   measure: async () => (await import('../measure-users.ts')).measureUsers,
   bootstrap: async () => (await import('../bootstrap.ts')).resampleUsers,
 };
