@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { constantIds } from '../../database/constants.ts';
 import { imagesOf } from '../../database/snapshots.ts';
 import type { VersionedTable } from '../../database/versions.ts';
 import { forgetOldResults } from '../quality/forget-results.ts';
@@ -135,11 +136,26 @@ async function forgetDeleted(
         where v.run = g.run and v.table_name = ${table}`.execute(db);
     }
   };
-  const either = (one: RawBuilder<boolean>, other: RawBuilder<boolean>) => sql<boolean>`(${one} or ${other})`;
-  await forget(['store.user_factors'], versions, noUser);
-  await forget(['store.movies', 'store.item_factors'], versions, noMovie('movie_id'));
-  await forget(['store.batch_recs'], versions, either(noUser, noMovie('movie_id')));
-  await forget(['store.similar_movies'], versions, either(noMovie('movie_id'), noMovie('similar_movie_id')));
+  // Lists and neighbours are of users and movies that their version has factors of. The few users' lists are found by their key,
+  // and mostly no movie has gone: a pass over millions of rows would find no more.
+  const older = versions.filter((old) => old !== run);
+  const gone = (table: VersionedTable, id: string, condition: RawBuilder<boolean>): Promise<string> =>
+    constantIds(
+      db,
+      sql`
+        select distinct ${sql.ref(id)} from ${sql.table(table)} as doomed
+        where run = any(${sql.lit(`{${older.join(',')}}`)}::integer[]) and ${condition}`,
+      'integer',
+    );
+  const users = await gone('store.user_factors', 'user_id', noUser);
+  const movies = await gone('store.item_factors', 'movie_id', noMovie('movie_id'));
+  const isOneOf = (column: string, ids: string) =>
+    sql<boolean>`(cardinality(${sql.raw(ids)}) > 0 and ${sql.ref(`doomed.${column}`)} = any(${sql.raw(ids)}))`;
+  await forget(['store.user_factors', 'store.batch_recs'], versions, isOneOf('user_id', users));
+  await forget(['store.movies'], versions, noMovie('movie_id'));
+  await forget(['store.item_factors', 'store.batch_recs'], versions, isOneOf('movie_id', movies));
+  const ofGoneMovies = sql<boolean>`(${isOneOf('movie_id', movies)} or ${isOneOf('similar_movie_id', movies)})`;
+  await forget(['store.similar_movies'], versions, ofGoneMovies);
   await forget(['store.user_features', 'store.user_genre_preferences'], published, noUser);
   await forgetPairs(db, run, published);
   await db.deleteFrom('experiments.user_metrics as doomed').where(noUser).execute();
