@@ -84,7 +84,7 @@ export async function evaluateSplit(
   rows: AccuracyRow[],
   options: AccuracyOptions,
 ): Promise<AccuracyFigures[]> {
-  const matrix = await buildRatingMatrix(train);
+  const matrix = await buildRatingMatrix(train, { threads: options.threads });
   const figures: AccuracyFigures[] = [];
   for (const row of rows) figures.push(await evaluateRow(matrix, holdout, row, options));
   matrix.release();

@@ -109,10 +109,10 @@ export async function benchEngine(options: EngineOptions): Promise<EngineReport>
   };
 }
 
-async function buildSyntheticMatrix({ ratings, say }: EngineOptions) {
+async function buildSyntheticMatrix({ ratings, threads, say }: EngineOptions) {
   const columns = await seconds(() => synthesiseRatings(ratings));
   say(`generated ${ratings.toLocaleString('en')} ratings: ${columns.seconds.toFixed(2)} s`);
-  const matrix = await seconds(() => buildRatingMatrix(columns.value));
+  const matrix = await seconds(() => buildRatingMatrix(columns.value, { threads }));
   columns.value.free();
   say(`matrix: ${matrix.seconds.toFixed(2)} s`);
   return { matrix: matrix.value, generate_seconds: columns.seconds, build_seconds: matrix.seconds };

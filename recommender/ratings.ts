@@ -1,4 +1,5 @@
 import { type Region, Workspace, giveBackWorkspace, takeWorkspace } from './memory.ts';
+import { surveyMemory } from './survey-ratings.ts';
 import { runThreads } from './threads/pool.ts';
 
 /** Ratings as three columns, in any order: any 32-bit ids, any finite scale. */
@@ -90,20 +91,27 @@ const COLUMN_BYTES = 12;
 const MATRIX_BYTES = 8;
 
 export interface BuildOptions {
+  /** 1 by default. */
+  threads?: number;
   signal?: AbortSignal;
   /** Rows of the columns to build from, the end excluded; all by default. */
   rows?: [number, number];
 }
 
-/** What the thread is given and gives. */
+/** What the threads are given. */
 export interface BuildTask {
   memory: WebAssembly.Memory;
+  /** What of it is taken. */
   regions: Region[];
   users: Int32Array;
   items: Int32Array;
   ratings: Float32Array;
+  /** What threads tell each other: of the ratings they have seen, and the numbers of users and of items. */
+  findings: SharedArrayBuffer;
+  idCounts: SharedArrayBuffer;
 }
 
+/** What the first of them gives. */
 export interface BuiltMatrix {
   userIds: Int32Array;
   itemIds: Int32Array;
@@ -115,13 +123,13 @@ export interface BuiltMatrix {
 }
 
 /**
- * Builds the matrix in a thread.
+ * Builds the matrix on threads: the same to the bit, whatever their number.
  * @throws where there are no ratings, a rating is not finite, or a (user, item) pair stands twice;
  *   NotEnoughMemoryError where the machine has none for so many
  */
 export async function buildRatingMatrix(
   triples: RatingTriples,
-  { signal, rows = [0, triples.users.length] }: BuildOptions = {},
+  { threads = 1, signal, rows = [0, triples.users.length] }: BuildOptions = {},
 ): Promise<RatingMatrix> {
   const own = triples instanceof RatingColumns;
   const columns = own ? triples : copyColumns(triples);
@@ -131,9 +139,11 @@ export async function buildRatingMatrix(
     users: columns.users.subarray(...rows),
     items: columns.items.subarray(...rows),
     ratings: columns.ratings.subarray(...rows),
+    findings: surveyMemory(threads),
+    idCounts: new SharedArrayBuffer(8),
   };
   try {
-    const [{ regions, ...parts }] = await runThreads<BuiltMatrix>('matrix', task, { threads: 1, signal });
+    const [{ regions, ...parts }] = await runThreads<BuiltMatrix>('matrix', task, { threads, signal });
     columns.workspace.adopt(regions);
     if (!own) columns.free();
     return new RatingMatrix(columns.workspace, parts);

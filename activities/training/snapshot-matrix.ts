@@ -6,7 +6,7 @@ import type { BuiltInput, KeptInput, MatrixPart, ModelInput } from './kept-input
 import { loadModelInput } from './model-input.ts';
 import { registeredSplit } from './registered-split.ts';
 
-type Dependencies = Pick<ActivityDependencies, 'connection' | 'cacheFolder' | 'inputs'>;
+type Dependencies = Pick<ActivityDependencies, 'connection' | 'cacheFolder' | 'inputs' | 'threads'>;
 
 /**
  * Runs `body` over the matrix of a run's whole snapshot or of its train part, beside which the columns still hold the
@@ -18,7 +18,7 @@ export async function withSnapshotMatrix<Result>(
   signal: AbortSignal,
   body: (built: BuiltInput, input: ModelInput) => Promise<Result>,
 ): Promise<Result> {
-  const { connection, inputs } = dependencies;
+  const { connection, inputs, threads } = dependencies;
   const { settings } = await loadRun(connection.db, run);
   const seed = settings.evaluation.holdoutSeed;
   const key = await inputKey(dependencies, run, seed);
@@ -28,7 +28,7 @@ export async function withSnapshotMatrix<Result>(
     built: null,
   };
   try {
-    input.built ??= { part, matrix: await buildMatrix(input, part, signal) };
+    input.built ??= { part, matrix: await buildMatrix(input, part, { threads, signal }) };
     const result = await body(input.built, input);
     inputs.leave(key, input);
     return result;
@@ -43,10 +43,10 @@ export async function withSnapshotMatrix<Result>(
 async function buildMatrix(
   { columns, train }: ModelInput,
   part: MatrixPart,
-  signal: AbortSignal,
+  options: { threads: number; signal: AbortSignal },
 ): Promise<RatingMatrix> {
-  if (part === 'train') return buildRatingMatrix(columns, { signal, rows: [0, train] });
-  const matrix = await buildRatingMatrix(columns, { signal });
+  if (part === 'train') return buildRatingMatrix(columns, { ...options, rows: [0, train] });
+  const matrix = await buildRatingMatrix(columns, options);
   columns.free();
   return matrix;
 }
