@@ -6,8 +6,7 @@ import type { Db } from '../../database/connect.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, SAMPLE_ROWS } from './check.ts';
 
-/** Those that silver takes. */
-export const RATING_VALUES = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5];
+const RATING_VALUES = [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5];
 const shareOf = (rating: number): string => `share_${rating.toFixed(1)}`;
 
 /** By the name that `quality.source_statistics` has for it. */
