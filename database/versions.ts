@@ -4,7 +4,7 @@
  * and builds the parent's indexes on it.
  */
 
-import { type RawBuilder, sql } from 'kysely';
+import { type RawBuilder, type Selectable, sql } from 'kysely';
 import type { Db } from './connect.ts';
 import type { Database } from './types/index.ts';
 
@@ -20,6 +20,17 @@ export type VersionedTable = Exclude<
 /** Name of the partition of `table` that belongs to `run`. */
 export function partitionName(table: VersionedTable, run: number): string {
   return `${table}_run${run}`;
+}
+
+/**
+ * The rows of one run, by the name of their partition: through the parent, PostgreSQL holds each row's run against the one that
+ * is asked for, a fifth of what it takes to count 25 million.
+ */
+export function rowsOf<Table extends VersionedTable>(
+  table: Table,
+  run: number,
+): RawBuilder<Selectable<Database[Table]>> {
+  return sql.table(partitionName(table, run));
 }
 
 /** The column that says which run a row belongs to. */

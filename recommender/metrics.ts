@@ -81,7 +81,10 @@ export async function evaluateModel(
     signal,
     transfer: transferables({ lists, itemCounts }),
   });
-  const evaluation = { ...summarise(measured, model, grouped.items.length + grouped.unknown.length), lists: sampled };
+  const evaluation = {
+    ...summarise(measured, model, grouped.items.length + grouped.unknown.length),
+    lists: sampled,
+  };
   for (const [name, value] of Object.entries(evaluation)) {
     if (typeof value === 'number' && Number.isNaN(value)) {
       throw new Error(`metric ${name} of ${model.configuration.family} is not a number`);

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { instant } from '../../database/constants.ts';
+import { rowsOf } from '../../database/versions.ts';
 import type { Run } from '../support/run.ts';
 import { ofChangedUsers } from '../ingestion/batch.ts';
 
@@ -61,9 +62,8 @@ export function userGenrePreferences(db: Db, { run, startedAt }: Run, image: num
           .as('movie')
       : ofTheTen.select(genresOf(includes)).as('movie');
   const computed = db
-    .selectFrom('silver.ratings as rating')
+    .selectFrom(rowsOf('silver.ratings', image).as('rating'))
     .innerJoin(movies, 'movie.movie_id', 'rating.movie_id')
-    .where('rating.image', '=', sql.lit(image))
     .$if(follows !== null, (query) => query.where(ofChangedUsers(run)))
     .groupBy('rating.user_id')
     .select([sql.lit(run).as('run'), 'rating.user_id'])

@@ -68,7 +68,7 @@ async function replaceRatings(db: Db, run: number, image: RawBuilder<unknown>): 
       select ${image}, user_id, movie_id, rating, rating_timestamp from ranked r
       where nth = 1 and not exists (
         select from silver.ratings s
-        where s.image = ${image} and s.user_id = r.user_id and s.movie_id = r.movie_id)
+        where s.image = ${image} and ${ofChangedUsers(run)} and s.user_id = r.user_id and s.movie_id = r.movie_id)
       returning movie_id, rating, rating_timestamp
     )
     insert into ${ADDED} select * from added`.execute(db);

@@ -3,7 +3,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { constantIds } from '../../database/constants.ts';
-import { createPartitionAs } from '../../database/versions.ts';
+import { createPartitionAs, rowsOf } from '../../database/versions.ts';
 import { ofChangedUsers } from './batch.ts';
 import { ADDED, REMOVED } from './changed-image.ts';
 import { joinFingerprints, rowHash } from './fingerprints.ts';
@@ -47,7 +47,7 @@ async function keepUserTotals(db: Db, run: number, image: number): Promise<void>
   await sql`
     create temporary table by_user on commit drop as
     select user_id, ${sums}, sum(${rowHash}) as hashes
-    from silver.ratings where image = ${sql.lit(image)} group by user_id`.execute(db);
+    from ${rowsOf('silver.ratings', image)} group by user_id`.execute(db);
   await createPartitionAs(
     db,
     'gold.user_totals',
@@ -77,7 +77,7 @@ function totals(
 ): RawBuilder<unknown> {
   return sql`
     select ${sql.lit(run)} as run, ${sql.ref(key)}, ${sums}
-    from silver.ratings where image = ${sql.lit(image)} and ${where} group by ${sql.ref(key)}`;
+    from ${rowsOf('silver.ratings', image)} where ${where} group by ${sql.ref(key)}`;
 }
 
 function userTotalsAfter(run: number, image: number, follows: number): RawBuilder<unknown> {
@@ -123,8 +123,8 @@ async function movieTotalsAfter(
     ) t
     left join (
       select movie_id, min(rating_timestamp) as first_at, max(rating_timestamp) as last_at
-      from silver.ratings
-      where image = ${sql.lit(image)} and cardinality(${sql.raw(moved)}) > 0 and movie_id = any(${sql.raw(moved)})
+      from ${rowsOf('silver.ratings', image)}
+      where cardinality(${sql.raw(moved)}) > 0 and movie_id = any(${sql.raw(moved)})
       group by movie_id
     ) e on e.movie_id = t.movie_id
     group by t.movie_id having sum(ratings) > 0`;

@@ -3,6 +3,7 @@ import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
 import { instant } from '../../database/constants.ts';
 import { imageOf } from '../../database/snapshots.ts';
+import { rowsOf } from '../../database/versions.ts';
 import type { Run } from '../support/run.ts';
 
 /** The recent window: instants after `from`, up to and with `to`. */
@@ -46,8 +47,7 @@ export async function snapshotSources(db: Db, run: number): Promise<ActivitySour
   const image = await imageOf(db, run);
   return {
     totals: sql`(select movie_id, ratings, half_stars from gold.movie_totals where run = ${sql.lit(run)})`,
-    ratings: sql`(
-      select movie_id, rating, rating_timestamp from silver.ratings where image = ${sql.lit(image)})`,
+    ratings: rowsOf('silver.ratings', image),
   };
 }
 

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { rowsOf } from '../../database/versions.ts';
 import { constantIds, instant } from '../../database/constants.ts';
 import { isAccepted, isCatalogued, refusalReason } from '../ingestion/refusal-reason.ts';
 import { countRead } from '../ingestion/count-read.ts';
@@ -29,7 +30,8 @@ export async function measureBronze(db: Db, { run, asOf, startedAt }: Run): Prom
     .select(['follows', 'ratings'])
     .where('_batch_id', '=', run)
     .executeTakeFirstOrThrow();
-  if (follows === null) return measureBatch(db, { ...batch, ratings: sql`bronze.ratings b ${ofRun}` });
+  if (follows === null)
+    return measureBatch(db, { ...batch, ratings: sql`${rowsOf('bronze.ratings', run)} b where true` });
   const isSame = sql`not exists (
     select from bronze.changed_users c where c._batch_id = ${sql.lit(run)} and c.user_id = before.user_id)`;
   const { rows } = await sql<{ newest: Date | null }>`

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { imageOf } from '../../database/snapshots.ts';
+import { rowsOf } from '../../database/versions.ts';
 import { countRead } from '../ingestion/count-read.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, SAMPLE_ROWS } from './check.ts';
@@ -16,8 +17,7 @@ export async function measureSilver(db: Db, context: Run): Promise<Measurements>
   const bronze = await countRead(db, run);
   if (bronze === 0) return { checks: {} };
   const counts = await db
-    .selectFrom('silver.ratings')
-    .where('image', '=', sql.lit(await imageOf(db, run)))
+    .selectFrom(rowsOf('silver.ratings', await imageOf(db, run)).as('image'))
     .groupBy('rating')
     .select(({ fn }) => ['rating', fn.countAll<number>().as('ratings')])
     .execute();
