@@ -1,4 +1,4 @@
-import { CancellationScope, executeChild, setWorkflowOptions } from '@temporalio/workflow';
+import { CancellationScope, executeChild, patched, setWorkflowOptions } from '@temporalio/workflow';
 import type { BegunRun } from '../activities/monitoring/index.ts';
 import { abTest } from './ab-test.ts';
 import type { NightlyRequest, NightlyResult } from './contracts.ts';
@@ -11,6 +11,7 @@ import { childOptions } from './support/children.ts';
 import { describeFailure } from './support/failures.ts';
 import { nominalTime, showIdentity, showOutcome } from './support/identity.ts';
 import { type DecisionPoint, createDecisionPoint, questionOf } from './support/operator.ts';
+import { sideBySide } from './support/side-by-side.ts';
 import { type StageBoard, createStageBoard } from './support/stage-board.ts';
 
 /**
@@ -49,18 +50,28 @@ export async function runStages(
     await board.stage('silver', () => activities.buildSilver({ run }));
     await board.stage('silver gate', () => activities.runGate({ run, scope: 'silver' }));
 
-    await board.stage('features', () => executeChild(refreshFeatures, childOptions('features', { run })));
-    await board.stage('split', () => activities.splitHoldout({ run }));
-
-    await board.stage('baseline', () =>
-      activities.evaluateTwin({ run, configuration: { family: 'popular' } }),
-    );
-    await board.stage('A/B test', () =>
-      executeChild(abTest, childOptions('ab-test', { run, arms: begun.challengers })),
-    );
-    for (const champion of begun.champion) {
-      await board.stage('champion', () => activities.evaluateTwin({ run, configuration: champion }));
+    const features = (): Promise<unknown> =>
+      board.stage('features', () => executeChild(refreshFeatures, childOptions('features', { run })));
+    const experiments = async (): Promise<void> => {
+      await board.stage('split', () => activities.splitHoldout({ run }));
+      await board.stage('baseline', () =>
+        activities.evaluateTwin({ run, configuration: { family: 'popular' } }),
+      );
+      await board.stage('A/B test', () =>
+        executeChild(abTest, childOptions('ab-test', { run, arms: begun.challengers })),
+      );
+      for (const champion of begun.champion) {
+        await board.stage('champion', () => activities.evaluateTwin({ run, configuration: champion }));
+      }
+    };
+    // Of the same snapshot, and each leaves processors idle that the other can use.
+    if (patched('features-beside-experiments')) {
+      await sideBySide(features, experiments);
+    } else {
+      await features();
+      await experiments();
     }
+
     let selection = await board.stage('selection', () => activities.selectModel({ run }));
     if (selection.ask !== undefined) {
       const question = questionOf(run, selection.reason, selection.ask);

@@ -7,7 +7,7 @@ import type { Run } from '../support/run.ts';
 import { type Measurements, type Observation, SAMPLE_ROWS } from './check.ts';
 
 /**
- * The lists that are about to be shown, against the snapshot that they were made from: three passes over the lists, one
+ * The lists that are about to be shown, against the snapshot that they were made from: two passes over the lists, one
  * over the neighbours. What is found costs a pass more, for its sample. And against the lists that they take the place of: one
  * more pass for the users, and a sample of both.
  */
@@ -51,11 +51,19 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run) {
     ),
     listed as (
       select user_id, count(*) as entries, min(rank) as first, max(rank) as last,
-             count(distinct movie_id) as movies
+             count(distinct movie_id) as movies, array_agg(movie_id) as listed
       from store.batch_recs where run = ${at} group by user_id
     ),
     expected as (
       select user_id, entries, first, last, movies, u.user_id is null as unknown,
+             -- By user: of all lists in one join PostgreSQL looks up each entry from the root of the index.
+             ${
+               excludeRated
+                 ? sql`(
+                     select count(*) from silver.ratings r
+                     where r.image = ${image} and r.user_id = g.user_id and r.movie_id = any(g.listed))`
+                 : sql`0`
+             } as rated,
              -- Only a list that is not full can be short of what is left.
              case when g.entries = ${sql.lit(perUser)} then ${sql.lit(perUser)}
                else least(${sql.lit(perUser)}, (select count(*) from listable) - ${
@@ -70,26 +78,22 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run) {
       full join listed g using (user_id)
     ),
     judged as (
-      select user_id, coalesce(entries, 0) as entries, expected,
+      select user_id, coalesce(entries, 0) as entries, expected, rated,
              unknown or coalesce(entries, 0) <> expected
                or first <> 1 or last <> entries or movies <> entries as incomplete
       from expected
     )`;
-  const { rows } = await sql<Record<'entries' | 'incomplete', number>>`${judged}
-    select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete
+  const { rows } = await sql<Record<'entries' | 'incomplete' | 'rated', number>>`${judged}
+    select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete,
+           coalesce(sum(rated), 0) as rated
     from judged`.execute(db);
-  const [{ entries, incomplete }] = rows;
+  const [{ entries, incomplete, rated }] = rows;
   const untitled = await count(
     db,
     sql`
       from store.batch_recs b left join store.movies m on m.run = ${at} and m.movie_id = b.movie_id
       where b.run = ${at} and m.title is null`,
   );
-  const listedAndRated = sql`
-    from store.batch_recs b
-    join silver.ratings s on s.image = ${image} and s.user_id = b.user_id and s.movie_id = b.movie_id
-    where b.run = ${at}`;
-  const rated = excludeRated ? await count(db, listedAndRated) : 0;
   const observe = async (observed: number, query: RawBuilder<unknown>): Promise<Observation> =>
     entries === 0 ? NO_LISTS : { observed, sample: observed === 0 ? [] : await sample(db, query) };
   return {
@@ -101,7 +105,13 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run) {
         sql`${judged} select user_id, entries, expected from judged where incomplete`,
       ),
       no_rated_movie: excludeRated
-        ? await observe(rated, sql`select b.user_id, b.movie_id ${listedAndRated}`)
+        ? await observe(
+            rated,
+            sql`
+              select b.user_id, b.movie_id from store.batch_recs b
+              join silver.ratings s on s.image = ${image} and s.user_id = b.user_id and s.movie_id = b.movie_id
+              where b.run = ${at}`,
+          )
         : {
             observed: null,
             skipped: 'skipped: lists may hold rated movies, recommendations.excludeRated is false',

@@ -1,6 +1,12 @@
 /** The stage table of a run: for the UI's details, the terminal's query and the list filter. */
 
-import { setCurrentDetails, setHandler, defineQuery, upsertSearchAttributes } from '@temporalio/workflow';
+import {
+  setCurrentDetails,
+  setHandler,
+  defineQuery,
+  isCancellation,
+  upsertSearchAttributes,
+} from '@temporalio/workflow';
 import { type NightProgress, PROGRESS_QUERY, type StageLine } from '../contracts.ts';
 import { searchAttributes } from '../search-attributes.ts';
 
@@ -18,7 +24,7 @@ export interface StageBoard {
     work: () => Promise<Result>,
     waiting?: { note: string; details: string },
   ): Promise<Result>;
-  /** The stage that failed first, if one did. */
+  /** The stage that failed first, if one did: those beside it are cancelled for its sake. */
   failedStage(): string | null;
   /** Sets the sentence under the table: the outcome in words. */
   conclude(outcome: string): void;
@@ -27,6 +33,7 @@ export interface StageBoard {
 export function createStageBoard(): StageBoard {
   const progress: NightProgress = { run: null, asOf: null, stages: [] };
   let conclusion = '';
+  let failed: string | null = null;
   setHandler(defineQuery<NightProgress>(PROGRESS_QUERY), () => progress);
   const show = (): void => setCurrentDetails(render(progress, conclusion));
 
@@ -48,7 +55,8 @@ export function createStageBoard(): StageBoard {
         Object.assign(line, shown(result));
         return result;
       } catch (error) {
-        Object.assign(line, { state: 'failed', note: null });
+        Object.assign(line, { state: 'failed', note: isCancellation(error) ? 'cancelled' : null });
+        failed ??= name;
         throw error;
       } finally {
         line.seconds = (Date.now() - started) / 1000;
@@ -56,7 +64,7 @@ export function createStageBoard(): StageBoard {
         show();
       }
     },
-    failedStage: () => progress.stages.find(({ state }) => state === 'failed')?.stage ?? null,
+    failedStage: () => failed,
     conclude(outcome) {
       conclusion = outcome;
       show();
