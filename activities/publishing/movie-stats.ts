@@ -21,7 +21,7 @@ export function computeMovieStats(
     return attempt.finish(async ({ db }) => {
       // Neighbours are found meanwhile, which takes longer, and readers wait behind each process that runs.
       await setLocal(db, { max_parallel_workers_per_gather: '0' });
-      const activity = movieActivity(db, await snapshotSources(db, run), window);
+      const activity = movieActivity(db, await snapshotSources(db, run, window), window);
       const stats = statsOfMovies(db, activity, run).select(sql.lit(run).as('run'));
       return { rows: await createPartitionAs(db, 'store.movie_stats', run, stats) };
     });

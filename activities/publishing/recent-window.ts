@@ -42,12 +42,36 @@ export interface ActivitySources {
   ratings: RawBuilder<unknown>;
 }
 
-/** Those of a run's snapshot: its totals, and one scan of its image for what is recent. */
-export async function snapshotSources(db: Db, run: number): Promise<ActivitySources> {
-  const image = await imageOf(db, run);
+/**
+ * Whoever has rated in the window is looked up in the index of an image while they have at most this share of its ratings.
+ * At 25 million, of which they have 19%, that takes 1.6 to 2.0 s, and a scan 4.7 s.
+ */
+const LOOKED_UP = 0.25;
+
+/** Those of a run's snapshot: its totals, and of its image what is of users who have rated in the window. */
+export async function snapshotSources(db: Db, run: number, { from }: RecentWindow): Promise<ActivitySources> {
+  const image = rowsOf('silver.ratings', await imageOf(db, run));
+  const isActive = sql<boolean>`last_at > ${instant(from)}`;
+  const { share } = await db
+    .selectFrom('gold.user_totals')
+    .where('run', '=', sql.lit(run))
+    .select(
+      sql<number | null>`
+        sum(ratings) filter (where ${isActive}) / nullif(sum(ratings), 0)::double precision`.as('share'),
+    )
+    .executeTakeFirstOrThrow();
+  const active = db
+    .selectFrom('gold.user_totals')
+    .where('run', '=', sql.lit(run))
+    .where(isActive)
+    .select('user_id');
   return {
     totals: sql`(select movie_id, ratings, half_stars from gold.movie_totals where run = ${sql.lit(run)})`,
-    ratings: rowsOf('silver.ratings', image),
+    ratings:
+      (share ?? 0) > LOOKED_UP
+        ? image
+        : sql`(
+            select movie_id, rating, rating_timestamp from ${image} i where user_id = any(array(${active})))`,
   };
 }
 

@@ -89,6 +89,13 @@ async function assertStands(db: Db, run: number, from: NightStage, decision: Sel
     );
 }
 
+/** Where one of these fails, the features beside them are cancelled, and gone on with when it is done again. */
+const BESIDE_FEATURES: readonly NightStage[] = ['split', 'baseline', 'A/B test', 'champion'];
+
+function isBeside(stage: NightStage, from: NightStage): boolean {
+  return BESIDE_FEATURES.includes(from) && (stage === 'features' || stage === 'features gate');
+}
+
 /** That a stage before is done, and what it made is there. */
 async function assertThere(
   db: Db,
@@ -104,6 +111,7 @@ async function assertThere(
     .execute();
   const undone = rows.filter((row) => !done.some((one) => one.stage === row));
   const instead = `--from "${stage}", or start a new night`;
+  if (undone.length > 0 && isBeside(stage, from)) return;
   if (undone.length > 0)
     throw refusal(run, `stage ${stage} is not done, and ${from} comes after it; ${instead}`);
   const missing = await missingData(db, run, stage, from);
