@@ -3,7 +3,7 @@ import type { Db } from '../../database/connect.ts';
 import { constantIds } from '../../database/constants.ts';
 import type { Session } from '../../database/session.ts';
 import type { HeldSnapshot } from '../../database/snapshots.ts';
-import { createDetachedPartition, partitionName } from '../../database/versions.ts';
+import { createDetachedPartition, partitionName, rowsOf } from '../../database/versions.ts';
 import type { Run } from '../support/run.ts';
 import { RATING_COLUMNS, ratingsOfSource } from './batch.ts';
 import { differingUsers, fingerprints } from './fingerprints.ts';
@@ -42,11 +42,11 @@ export async function findChangedUsers(
  */
 export async function addAffectedUsers({ db }: Session, { run }: Run, { run: before, image }: HeldSnapshot) {
   const [now, then] = [sql.lit(run), sql.lit(before)];
-  const changed = sql.table(partitionName('bronze.changed_users', run));
+  const changed = rowsOf('bronze.changed_users', run);
   await sql`
     with catalogue as (
       select distinct on (movie_id) movie_id, ${genresOf} as genres
-      from ${sql.table(partitionName('bronze.movies', run))} where ${isCatalogued}
+      from ${rowsOf('bronze.movies', run)} where ${isCatalogued}
       order by movie_id, title, genres
     ),
     moved as materialized (
@@ -75,7 +75,7 @@ export async function countChanged({ db }: Session, { run }: Run): Promise<numbe
     select count(c.user_id) as users,
            (sum(f.ratings) filter (where c.user_id is not null) / nullif(sum(f.ratings), 0))::float8 as share
     from source_fingerprints f
-    full join ${sql.table(partitionName('bronze.changed_users', run))} c using (user_id)`.execute(db);
+    full join ${rowsOf('bronze.changed_users', run)} c using (user_id)`.execute(db);
   const [{ users, share }] = rows;
   return (share ?? 0) > MOST_CHANGED ? null : users;
 }
@@ -86,7 +86,7 @@ export async function readChangedUsers(
   reader: SourceReader,
   context: Run,
 ): Promise<number> {
-  const ofUsers = await isAmong(session.db, sql.table(partitionName('bronze.changed_users', context.run)));
+  const ofUsers = await isAmong(session.db, rowsOf('bronze.changed_users', context.run));
   return reader.append(
     session,
     partitionName('bronze.ratings', context.run),
@@ -108,7 +108,7 @@ export async function keepFingerprints(
   { run: before }: HeldSnapshot,
 ): Promise<void> {
   await createDetachedPartition(db, 'bronze.fingerprints', run);
-  const changed = sql.table(partitionName('bronze.changed_users', run));
+  const changed = rowsOf('bronze.changed_users', run);
   await sql`
     insert into ${sql.table(partitionName('bronze.fingerprints', run))} (_batch_id, user_id, ratings, checksum)
     select ${sql.lit(run)}, user_id, ratings, checksum from bronze.fingerprints f

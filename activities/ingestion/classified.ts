@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-import { partitionName } from '../../database/versions.ts';
+import { rowsOf } from '../../database/versions.ts';
 import { refusalReason } from './refusal-reason.ts';
 
 /** Rows as read with each one's reason for being refused by the catalogue of a run, null where there is none. */
@@ -11,7 +11,7 @@ function classified(rows: RawBuilder<unknown>, run: number, asOf: Date): RawBuil
   )`;
 }
 
-const batch = (run: number): RawBuilder<unknown> => sql.table(partitionName('bronze.ratings', run));
+const batch = (run: number): RawBuilder<unknown> => rowsOf('bronze.ratings', run);
 
 /** The rows that a run's batch is refused, with their reasons. */
 export function refused(run: number, asOf: Date): RawBuilder<unknown> {

@@ -9,6 +9,7 @@ import {
   createDetachedPartition,
   createPartitionAs,
   partitionName,
+  rowsOf,
 } from '../../database/versions.ts';
 import type { StageAttempt } from '../support/stage.ts';
 import { catalogue } from './catalogue.ts';
@@ -109,7 +110,7 @@ async function chooseBounds(db: Db, run: number): Promise<number[]> {
   const { rows } = await sql<{ bounds: number[] | null }>`
     select percentile_disc(array[${sql.join(Array.from({ length: PARTS - 1 }, (_, at) => sql.lit((at + 1) / PARTS)))}]::float8[])
              within group (order by user_id)::text[]::integer[] as bounds
-    from ${sql.table(partitionName('bronze.ratings', run))} tablesample system (1) repeatable (0)
+    from ${rowsOf('bronze.ratings', run)} tablesample system (1) repeatable (0)
     where user_id between -2147483648 and 2147483647`.execute(db);
   return [...new Set(rows[0].bounds ?? [])];
 }

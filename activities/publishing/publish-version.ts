@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
-import { partitionName } from '../../database/versions.ts';
+import { rowsOf } from '../../database/versions.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
@@ -75,7 +75,7 @@ async function countRows(db: Db, run: number) {
   const counted: { run: number; table_name: string; rows: number }[] = [];
   for (const table of MODEL_TABLES) {
     const { rows } = await sql<{ rows: number }>`
-      select count(*) as rows from ${sql.table(partitionName(table, run))}`.execute(db);
+      select count(*) as rows from ${rowsOf(table, run)}`.execute(db);
     counted.push({ run, table_name: table, rows: rows[0].rows });
   }
   return counted;

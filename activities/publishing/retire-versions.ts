@@ -113,53 +113,69 @@ async function forgetDeleted(
   run: number,
   { versions, published }: { versions: number[]; published: number[] },
 ): Promise<void> {
-  const at = sql.lit(run);
   const noUser = sql<boolean>`not exists (
-    select from gold.user_totals s where s.run = ${at} and s.user_id = doomed.user_id)`;
-  const noMovie = (column: string) =>
-    sql<boolean>`not exists (
-      select from silver.movies m where m.run = ${at} and m.movie_id = ${sql.ref(`doomed.${column}`)})`;
-  const forget = async (
-    tables: readonly VersionedTable[],
-    runs: number[],
-    condition: RawBuilder<boolean>,
-  ): Promise<void> => {
-    const older = runs.filter((old) => old !== run);
-    if (older.length === 0) return;
-    for (const table of tables) {
-      await sql`
-        with gone as (
-          delete from ${sql.table(table)} as doomed where run in (${sql.join(older)}) and ${condition} returning run
-        )
-        update serving.version_rows v set rows = v.rows - g.rows
-        from (select run, count(*) as rows from gone group by run) g
-        where v.run = g.run and v.table_name = ${table}`.execute(db);
-    }
-  };
-  // Lists and neighbours are of users and movies that their version has factors of. The few users' lists are found by their key,
-  // and mostly no movie has gone: a pass over millions of rows would find no more.
-  const older = versions.filter((old) => old !== run);
+    select from gold.user_totals s where s.run = ${sql.lit(run)} and s.user_id = doomed.user_id)`;
+  const noMovie = sql<boolean>`not exists (
+    select from silver.movies m where m.run = ${sql.lit(run)} and m.movie_id = doomed.movie_id)`;
+  const isOlder = (old: number): boolean => old !== run;
+  await forgetInModels(db, versions.filter(isOlder), { noUser, noMovie });
+  await forget(
+    db,
+    ['store.user_features', 'store.user_genre_preferences'],
+    published.filter(isOlder),
+    noUser,
+  );
+  await forgetPairs(db, run, published);
+  await db.deleteFrom('experiments.user_metrics as doomed').where(noUser).execute();
+  await db.deleteFrom('experiments.ab_test_users as doomed').where(noUser).execute();
+}
+
+/**
+ * Lists and neighbours are of users and movies that their version has factors of. The few users' lists are found by their key,
+ * and mostly no movie has gone: a pass over millions of rows would find no more.
+ */
+async function forgetInModels(
+  db: Db,
+  runs: number[],
+  { noUser, noMovie }: Record<'noUser' | 'noMovie', RawBuilder<boolean>>,
+): Promise<void> {
+  if (runs.length === 0) return;
   const gone = (table: VersionedTable, id: string, condition: RawBuilder<boolean>): Promise<string> =>
     constantIds(
       db,
       sql`
         select distinct ${sql.ref(id)} from ${sql.table(table)} as doomed
-        where run = any(${sql.lit(`{${older.join(',')}}`)}::integer[]) and ${condition}`,
+        where run in (${sql.join(runs)}) and ${condition}`,
       'integer',
     );
   const users = await gone('store.user_factors', 'user_id', noUser);
-  const movies = await gone('store.item_factors', 'movie_id', noMovie('movie_id'));
+  const movies = await gone('store.item_factors', 'movie_id', noMovie);
   const isOneOf = (column: string, ids: string) =>
     sql<boolean>`(cardinality(${sql.raw(ids)}) > 0 and ${sql.ref(`doomed.${column}`)} = any(${sql.raw(ids)}))`;
-  await forget(['store.user_factors', 'store.batch_recs'], versions, isOneOf('user_id', users));
-  await forget(['store.movies'], versions, noMovie('movie_id'));
-  await forget(['store.item_factors', 'store.batch_recs'], versions, isOneOf('movie_id', movies));
+  await forget(db, ['store.user_factors', 'store.batch_recs'], runs, isOneOf('user_id', users));
+  await forget(db, ['store.movies'], runs, noMovie);
+  await forget(db, ['store.item_factors', 'store.batch_recs'], runs, isOneOf('movie_id', movies));
   const ofGoneMovies = sql<boolean>`(${isOneOf('movie_id', movies)} or ${isOneOf('similar_movie_id', movies)})`;
-  await forget(['store.similar_movies'], versions, ofGoneMovies);
-  await forget(['store.user_features', 'store.user_genre_preferences'], published, noUser);
-  await forgetPairs(db, run, published);
-  await db.deleteFrom('experiments.user_metrics as doomed').where(noUser).execute();
-  await db.deleteFrom('experiments.ab_test_users as doomed').where(noUser).execute();
+  await forget(db, ['store.similar_movies'], runs, ofGoneMovies);
+}
+
+/** Deletes what fulfils a condition on `doomed`, and counts it off what the versions are known to have. */
+async function forget(
+  db: Db,
+  tables: readonly VersionedTable[],
+  runs: number[],
+  condition: RawBuilder<boolean>,
+): Promise<void> {
+  if (runs.length === 0) return;
+  for (const table of tables) {
+    await sql`
+      with gone as (
+        delete from ${sql.table(table)} as doomed where run in (${sql.join(runs)}) and ${condition} returning run
+      )
+      update serving.version_rows v set rows = v.rows - g.rows
+      from (select run, count(*) as rows from gone group by run) g
+      where v.run = g.run and v.table_name = ${table}`.execute(db);
+  }
 }
 
 /** An older image, of a published night that this one has not followed, loses who has left it. */

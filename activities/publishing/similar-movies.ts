@@ -20,22 +20,17 @@ export function computeSimilarMovies(
     const excluded = await readBlockedAt(connection.db, startedAt);
     report({ step: 'loading the model' });
     const model = await loadItems(connection, run, signal);
-    const lists = await withSnapshotMatrix(
-      dependencies,
-      { run, part: 'whole' },
-      signal,
-      ({ matrix: ratings }) => {
-        report({ step: 'comparing movies', total: model.itemIds.length });
-        return similarItems(model, {
-          n: settings.similar.perMovie,
-          ratings,
-          minimumRatings: settings.similar.minimumRatings,
-          excluded,
-          threads,
-          signal,
-        });
-      },
-    );
+    const lists = await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, ({ matrix }) => {
+      report({ step: 'comparing movies', total: model.itemIds.length });
+      return similarItems(model, {
+        n: settings.similar.perMovie,
+        ratings: matrix,
+        minimumRatings: settings.similar.minimumRatings,
+        excluded,
+        threads,
+        signal,
+      });
+    });
     return attempt.finish(async (session) => {
       await createDetachedPartition(session.db, 'store.similar_movies', run);
       const rows = await writeLists(

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Connection, Db } from '../../database/connect.ts';
 import { type PublishedVersion, findTarget } from '../../database/served-versions.ts';
 import { transaction } from '../../database/session.ts';
-import { partitionName } from '../../database/versions.ts';
+import { rowsOf } from '../../database/versions.ts';
 import { exportedWidth } from '../../recommender/index.ts';
 import { readSelection } from '../selection/result.ts';
 import { assertMeant } from '../support/database.ts';
@@ -95,7 +95,7 @@ async function countRows(
     connection,
     ({ db }) =>
       sql<{ rows: number; recorded: number | null }>`
-        select (select count(*) from ${sql.table(partitionName(table, run))}) as rows,
+        select (select count(*) from ${rowsOf(table, run)}) as rows,
                (select rows from serving.version_rows where run = ${run} and table_name = ${table}) as recorded`.execute(
         db,
       ),
@@ -118,7 +118,7 @@ async function factorProblems(connection: Connection, run: number, signal: Abort
           sql<{ uneven: number; infinite: number }>`
             select count(*) filter (where cardinality(factors) <> ${width}) as uneven,
                    count(*) filter (where factors && array['NaN', 'Infinity', '-Infinity']::real[]) as infinite
-            from ${sql.table(partitionName(table, run))}`.execute(db),
+            from ${rowsOf(table, run)}`.execute(db),
         { signal },
       );
       const [{ uneven, infinite }] = rows;

@@ -37,8 +37,8 @@ export async function measurePublish(db: Db, context: Run): Promise<Measurements
 const NO_LISTS: Observation = { observed: null, finding: 'no lists' };
 
 /**
- * Each user's list: whether it is as long as it can be, and what in it should not be there. What is in the lists is counted
- * apart from the lists themselves: of distinct values PostgreSQL makes no parallel plan.
+ * Each user's list: whether it is as long as it can be, and what in it should not be there. Titles are
+ * looked for apart from the lists themselves: of distinct values PostgreSQL makes no parallel plan.
  */
 async function measureLists(db: Db, { run, settings, startedAt }: Run) {
   const at = sql.lit(run);

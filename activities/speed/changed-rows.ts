@@ -3,7 +3,7 @@
 import { sql } from 'kysely';
 import { instant } from '../../database/constants.ts';
 import type { Session } from '../../database/session.ts';
-import { partitionName } from '../../database/versions.ts';
+import { rowsOf } from '../../database/versions.ts';
 import { ratingAsRead } from '../ingestion/batch.ts';
 import { MOST_CHANGED, isAmong } from '../ingestion/changes.ts';
 import { acceptedOf, latestFirst } from '../ingestion/classified.ts';
@@ -31,13 +31,13 @@ export async function findChanged(
   );
   const differing = compared.map(
     (run) => sql`
-      select user_id from (${differingUsers(sql`source_fingerprints`, sql.table(partitionName('bronze.fingerprints', run)))}) c`,
+      select user_id from (${differingUsers(sql`source_fingerprints`, rowsOf('bronze.fingerprints', run))}) c`,
   );
   await sql`
     create temporary table changed_users on commit drop as
     ${sql.join(differing, sql` union `)}
     union
-    select user_id from ${sql.table(partitionName('silver.rejected_ratings', snapshot.run))}
+    select user_id from ${rowsOf('silver.rejected_ratings', snapshot.run)}
     where user_id is not null and reason = 'after_as_of' and rating_timestamp <= ${instant(asOf)}`.execute(
     db,
   );

@@ -5,7 +5,7 @@ import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
 import { instant } from '../../database/constants.ts';
 import type { HeldSnapshot } from '../../database/snapshots.ts';
-import { partitionName } from '../../database/versions.ts';
+import { rowsOf } from '../../database/versions.ts';
 import { statsOfMovies } from '../publishing/movie-stats.ts';
 import { type ActivitySources, movieActivity, windowOf } from '../publishing/recent-window.ts';
 import { leadingMovies } from '../publishing/trending.ts';
@@ -43,7 +43,7 @@ export async function replaceStatistics(db: Db, given: Statistics): Promise<{ mo
 async function newestRating(db: Db, { snapshot, present }: Statistics): Promise<Date | null> {
   const { rows } = await sql<{ newest: Date | null }>`
     select greatest(
-      (select max(last_at) from ${sql.table(partitionName('gold.user_totals', snapshot.run))} u where not ${isChanged('u.user_id')}),
+      (select max(last_at) from ${rowsOf('gold.user_totals', snapshot.run)} u where not ${isChanged('u.user_id')}),
       (select max(rating_timestamp) from ${sql.table(present)})) as newest`.execute(db);
   return rows[0].newest;
 }
@@ -60,7 +60,7 @@ async function keepRecent(db: Db, { run, image }: HeldSnapshot, from: Date): Pro
   // An INSERT gets no parallel plan.
   await sql`
     create temporary table recent_found on commit drop as
-    select user_id, movie_id, rating, rating_timestamp from ${sql.table(partitionName('silver.ratings', image))}
+    select user_id, movie_id, rating, rating_timestamp from ${rowsOf('silver.ratings', image)}
     where rating_timestamp > ${instant(from)}`.execute(db);
   await sql`insert into speed.recent_ratings (user_id, movie_id, rating, rating_timestamp) select * from recent_found`.execute(
     db,
@@ -74,14 +74,14 @@ const MOST_LOOKED_UP = 20_000;
 
 /** Exact sums: those of the snapshot, less what the changed users had in it, and what they have now. */
 async function addUpTotals(db: Db, { snapshot, present, users }: Statistics): Promise<void> {
-  const image = sql.table(partitionName('silver.ratings', snapshot.image));
+  const image = rowsOf('silver.ratings', snapshot.image);
   // Which the planner may not turn into a join with all of the image.
   const oneByOne = users <= MOST_LOOKED_UP ? sql`offset 0` : sql``;
   await sql`
     create temporary table present_totals on commit drop as
     select movie_id, sum(ratings)::integer as ratings, sum(half_stars)::bigint as half_stars
     from (
-      select movie_id, ratings, half_stars from ${sql.table(partitionName('gold.movie_totals', snapshot.run))}
+      select movie_id, ratings, half_stars from ${rowsOf('gold.movie_totals', snapshot.run)}
       union all
       select movie_id, -1, -(rating * 2)::integer
       from (select user_id::integer as user_id from changed_users where user_id between -2147483648 and 2147483647) c

@@ -171,7 +171,7 @@ function lossAtZero(side: Side, at: u32, count: u32, targets: usize): f64 {
 }
 
 /**
- * Reads a word of each cache line that `pack` is going to copy, and does nothing with it but tell. Without stores between them
+ * Reads a word of each cache line that `pack` is going to copy; what it gives means nothing. Without stores between them
  * more of the reads are under way at a time, and vectors are mostly further away than the caches next to the processor.
  */
 function fetch(side: Side, at: u32, count: u32): u32 {
