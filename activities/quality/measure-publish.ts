@@ -43,8 +43,53 @@ const NO_LISTS: Observation = { observed: null, finding: 'no lists' };
 async function measureLists(db: Db, { run, settings, startedAt }: Run) {
   const at = sql.lit(run);
   const image = sql.lit(await imageOf(db, run));
+  const { excludeRated } = settings.recommendations;
+  const judged = judgedLists({ run, settings, startedAt }, image);
+  const { rows } = await sql<Record<'entries' | 'incomplete' | 'rated', number>>`${judged}
+    select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete,
+           coalesce(sum(rated), 0) as rated
+    from judged`.execute(db);
+  const [{ entries, incomplete, rated }] = rows;
+  const untitled = await count(
+    db,
+    sql`
+      from store.batch_recs b left join store.movies m on m.run = ${at} and m.movie_id = b.movie_id
+      where b.run = ${at} and m.title is null`,
+  );
+  const observe = async (observed: number, query: RawBuilder<unknown>): Promise<Observation> =>
+    entries === 0 ? NO_LISTS : { observed, sample: observed === 0 ? [] : await sample(db, query) };
+  return {
+    entries,
+    untitled,
+    checks: {
+      recommendations_complete: await observe(
+        incomplete,
+        sql`${judged} select user_id, entries, expected from judged where incomplete`,
+      ),
+      no_rated_movie: excludeRated
+        ? await observe(
+            rated,
+            sql`
+              select b.user_id, b.movie_id from store.batch_recs b
+              join silver.ratings s on s.image = ${image} and s.user_id = b.user_id and s.movie_id = b.movie_id
+              where b.run = ${at}`,
+          )
+        : {
+            observed: null,
+            skipped: 'skipped: lists may hold rated movies, recommendations.excludeRated is false',
+          },
+    },
+  };
+}
+
+/** The lists as `judged`: of each user how many entries there are, are expected and are rated, and whether it is incomplete. */
+function judgedLists(
+  { run, settings, startedAt }: Pick<Run, 'run' | 'settings' | 'startedAt'>,
+  image: RawBuilder<unknown>,
+): RawBuilder<unknown> {
+  const at = sql.lit(run);
   const { perUser, excludeRated, minimumRatings } = settings.recommendations;
-  const judged = sql`
+  return sql`
     with listable as (
       select movie_id from gold.movie_totals
       where run = ${at} and ratings >= ${sql.lit(minimumRatings)} and movie_id not in ${blockedAt(startedAt)}
@@ -83,41 +128,6 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run) {
                or first <> 1 or last <> entries or movies <> entries as incomplete
       from expected
     )`;
-  const { rows } = await sql<Record<'entries' | 'incomplete' | 'rated', number>>`${judged}
-    select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete,
-           coalesce(sum(rated), 0) as rated
-    from judged`.execute(db);
-  const [{ entries, incomplete, rated }] = rows;
-  const untitled = await count(
-    db,
-    sql`
-      from store.batch_recs b left join store.movies m on m.run = ${at} and m.movie_id = b.movie_id
-      where b.run = ${at} and m.title is null`,
-  );
-  const observe = async (observed: number, query: RawBuilder<unknown>): Promise<Observation> =>
-    entries === 0 ? NO_LISTS : { observed, sample: observed === 0 ? [] : await sample(db, query) };
-  return {
-    entries,
-    untitled,
-    checks: {
-      recommendations_complete: await observe(
-        incomplete,
-        sql`${judged} select user_id, entries, expected from judged where incomplete`,
-      ),
-      no_rated_movie: excludeRated
-        ? await observe(
-            rated,
-            sql`
-              select b.user_id, b.movie_id from store.batch_recs b
-              join silver.ratings s on s.image = ${image} and s.user_id = b.user_id and s.movie_id = b.movie_id
-              where b.run = ${at}`,
-          )
-        : {
-            observed: null,
-            skipped: 'skipped: lists may hold rated movies, recommendations.excludeRated is false',
-          },
-    },
-  };
 }
 
 async function measureNeighbours(db: Db, run: number): Promise<{ untitled: number; itself: Observation }> {
