@@ -25,8 +25,13 @@ test('rows go in and come out with every bit, NaN as null', async () => {
   const b = Float32Array.from(a, (value) => value / 3);
   const columns = [a, b];
   await transaction(database, async ({ client }) => {
-    const rows = encodeRows(['int4', 'int2', 'float8'], a.length, (row, column) =>
-      column === 0 ? a[row] : column === 1 ? row % 1000 : row === 3 ? Number.NaN : b[row],
+    const rows = encodeRows(
+      [
+        { type: 'int4', values: a },
+        { type: 'int2', values: Int32Array.from(a, (_, row) => row % 1000) },
+        { type: 'float8', values: Float64Array.from(b, (value, row) => (row === 3 ? Number.NaN : value)) },
+      ],
+      a.length,
     );
     const target = { table: 'numbers', columns: ['a', 'c', 'd'], options: 'format binary' };
     expect(await copyIn(client, target, rows)).toBe(a.length);

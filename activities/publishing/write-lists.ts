@@ -1,10 +1,8 @@
-import { type WireType, encodeRows } from '../../database/copy-binary.ts';
+import { encodeRows } from '../../database/copy-binary.ts';
 import { copyIn } from '../../database/copy.ts';
 import type { Session } from '../../database/session.ts';
 import { partitionName } from '../../database/versions.ts';
 import type { RankedLists } from '../../recommender/index.ts';
-
-const TYPES: WireType[] = ['int4', 'int4', 'int2', 'int4', 'float8'];
 
 /**
  * Streams ranked lists into a detached partition: run, list id, rank from 1, item, score at four digits.
@@ -29,23 +27,7 @@ export function copyLists(
   { table, columns }: { table: string; columns: [string, string, string] },
   lists: RankedLists,
 ): Promise<number> {
-  const { ids, counts, capacity, items, scores } = lists;
-  const rows = counts.reduce((sum, count) => sum + count, 0);
-  // Rows are asked for in order, column by column: the place in the lists moves on with the last column.
-  let list = 0;
-  let rank = 0;
-  const value = (_row: number, column: number): number => {
-    if (column === 0) {
-      while (rank === counts[list]) {
-        list++;
-        rank = 0;
-      }
-      rank++;
-      return run;
-    }
-    const at = list * capacity + rank - 1;
-    return [run, ids[list], rank, items[at], roundScore(scores[at])][column];
-  };
+  const { rows, ids, ranks, items, scores } = entriesOf(lists);
   return copyIn(
     client,
     {
@@ -53,8 +35,39 @@ export function copyLists(
       columns: ['run', columns[0], 'rank', columns[1], columns[2]],
       options: 'format binary',
     },
-    encodeRows(TYPES, rows, value),
+    encodeRows(
+      [
+        { type: 'int4', values: new Int32Array(rows).fill(run) },
+        { type: 'int4', values: ids },
+        { type: 'int2', values: ranks },
+        { type: 'int4', values: items },
+        { type: 'float8', values: scores },
+      ],
+      rows,
+    ),
   );
+}
+
+/** The entries of lists one after the other, as columns. */
+function entriesOf({ ids, counts, capacity, items, scores }: RankedLists) {
+  const rows = counts.reduce((sum, count) => sum + count, 0);
+  const entries = {
+    rows,
+    ids: new Int32Array(rows),
+    ranks: new Int32Array(rows),
+    items: new Int32Array(rows),
+    scores: new Float64Array(rows),
+  };
+  for (let list = 0, row = 0; list < ids.length; list++) {
+    for (let place = 0; place < counts[list]; place++, row++) {
+      const at = list * capacity + place;
+      entries.ids[row] = ids[list];
+      entries.ranks[row] = place + 1;
+      entries.items[row] = items[at];
+      entries.scores[row] = roundScore(scores[at]);
+    }
+  }
+  return entries;
 }
 
 /** Half away from zero at four digits. */

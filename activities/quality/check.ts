@@ -1,5 +1,6 @@
 import type { CheckName } from '../../config/checks.ts';
 import type { Settings } from '../../config/settings.ts';
+import type { Db } from '../../database/connect.ts';
 import type { GateScope } from '../../database/types/index.ts';
 import type { Statistics } from './history.ts';
 
@@ -38,3 +39,9 @@ export interface Measurements {
   /** Of a batch: whether silver takes every row of it. */
   allAccepted?: boolean;
 }
+
+/**
+ * Asks what a measurement asks, of the same view of the database, by a connection of its own: one question keeps one processor
+ * busy. To be called before what it is to run beside: it takes turns on the measurement's own connection for the view.
+ */
+export type Beside = <Result>(body: (db: Db) => Promise<Result>) => Promise<Result>;

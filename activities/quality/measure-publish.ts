@@ -4,31 +4,31 @@ import type { Db } from '../../database/connect.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import { churnOfVersions } from '../selection/churn.ts';
 import type { Run } from '../support/run.ts';
-import { type Measurements, type Observation, SAMPLE_ROWS } from './check.ts';
+import { type Beside, type Measurements, type Observation, SAMPLE_ROWS } from './check.ts';
 
 /**
  * The lists that are about to be shown, against the snapshot that they were made from: two passes over the lists, one
  * over the neighbours. What is found costs a pass more, for its sample. And against the lists that they take the place of: one
  * more pass for the users, and a sample of both.
  */
-export async function measurePublish(db: Db, context: Run): Promise<Measurements> {
-  const lists = await measureLists(db, context);
-  const neighbours = await measureNeighbours(db, context.run);
-  const untitled = lists.untitled + neighbours.untitled;
+export async function measurePublish(db: Db, context: Run, beside: Beside): Promise<Measurements> {
+  const { run } = context;
+  const { entries, checks } = await measureLists(db, context, beside);
+  const [churn, titles] = await Promise.all([
+    entries === 0 ? NO_LISTS : beside((other) => measureChurn(other, run)),
+    measureTitles(db, run),
+  ]);
   const trending = await db
     .selectFrom('store.trending')
-    .where('run', '=', sql.lit(context.run))
+    .where('run', '=', sql.lit(run))
     .select(({ fn }) => fn.countAll<number>().as('rows'))
     .executeTakeFirstOrThrow();
   return {
     checks: {
-      ...lists.checks,
-      no_null_title:
-        lists.entries === 0
-          ? NO_LISTS
-          : { observed: untitled, sample: untitled === 0 ? [] : await sampleUntitled(db, context.run) },
-      never_itself: neighbours.itself,
-      list_churn: lists.entries === 0 ? NO_LISTS : await measureChurn(db, context.run),
+      ...checks,
+      no_null_title: entries === 0 ? NO_LISTS : titles.missing,
+      never_itself: titles.itself,
+      list_churn: churn,
       trending_present: { observed: trending.rows },
     },
   };
@@ -36,31 +36,33 @@ export async function measurePublish(db: Db, context: Run): Promise<Measurements
 
 const NO_LISTS: Observation = { observed: null, finding: 'no lists' };
 
-/**
- * Each user's list: whether it is as long as it can be, and what in it should not be there. Titles are
- * looked for apart from the lists themselves: of distinct values PostgreSQL makes no parallel plan.
- */
-async function measureLists(db: Db, { run, settings, startedAt }: Run) {
+/** Each user's list: whether it is as long as it can be, and what in it should not be there. Of half of the users at a time. */
+async function measureLists(db: Db, { run, settings, startedAt }: Run, beside: Beside) {
   const at = sql.lit(run);
   const image = sql.lit(await imageOf(db, run));
   const { excludeRated } = settings.recommendations;
-  const judged = judgedLists({ run, settings, startedAt }, image);
-  const { rows } = await sql<Record<'entries' | 'incomplete' | 'rated', number>>`${judged}
-    select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete,
-           coalesce(sum(rated), 0) as rated
-    from judged`.execute(db);
-  const [{ entries, incomplete, rated }] = rows;
-  const untitled = await count(
-    db,
-    sql`
-      from store.batch_recs b left join store.movies m on m.run = ${at} and m.movie_id = b.movie_id
-      where b.run = ${at} and m.title is null`,
+  const judgedOf = (users: RawBuilder<unknown>): RawBuilder<unknown> =>
+    judgedLists({ run, settings, startedAt }, image, users);
+  const judged = judgedOf(sql`true`);
+  const countOf = async (asked: Db, users: RawBuilder<unknown>) => {
+    const { rows } = await sql<Record<'entries' | 'incomplete' | 'rated', number>>`${judgedOf(users)}
+      select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete,
+             coalesce(sum(rated), 0) as rated
+      from judged`.execute(asked);
+    return rows[0];
+  };
+  const middle = sql.lit(await middleUser(db, run));
+  const halves = await Promise.all([
+    beside((other) => countOf(other, sql`user_id >= ${middle}`)),
+    countOf(db, sql`user_id < ${middle}`),
+  ]);
+  const [entries, incomplete, rated] = (['entries', 'incomplete', 'rated'] as const).map((of) =>
+    halves.reduce((sum, half) => sum + half[of], 0),
   );
   const observe = async (observed: number, query: RawBuilder<unknown>): Promise<Observation> =>
     entries === 0 ? NO_LISTS : { observed, sample: observed === 0 ? [] : await sample(db, query) };
   return {
     entries,
-    untitled,
     checks: {
       recommendations_complete: await observe(
         incomplete,
@@ -82,10 +84,22 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run) {
   };
 }
 
-/** The lists as `judged`: of each user how many entries there are, are expected and are rated, and whether it is incomplete. */
+/** A user of the snapshot with as many of its users before as after; 0 where it has none. */
+async function middleUser(db: Db, run: number): Promise<number> {
+  const { rows } = await sql<{ user: number | null }>`
+    select percentile_disc(0.5) within group (order by user_id) as user
+    from gold.user_totals where run = ${sql.lit(run)}`.execute(db);
+  return rows[0].user ?? 0;
+}
+
+/**
+ * The lists as `judged`: of each user how many entries there are, are expected and are rated, and whether it is incomplete.
+ * @param users a condition on `user_id`
+ */
 function judgedLists(
   { run, settings, startedAt }: Pick<Run, 'run' | 'settings' | 'startedAt'>,
   image: RawBuilder<unknown>,
+  users: RawBuilder<unknown>,
 ): RawBuilder<unknown> {
   const at = sql.lit(run);
   const { perUser, excludeRated, minimumRatings } = settings.recommendations;
@@ -97,7 +111,7 @@ function judgedLists(
     listed as (
       select user_id, count(*) as entries, min(rank) as first, max(rank) as last,
              count(distinct movie_id) as movies, array_agg(movie_id) as listed
-      from store.batch_recs where run = ${at} group by user_id
+      from store.batch_recs where run = ${at} and ${users} group by user_id
     ),
     expected as (
       select user_id, entries, first, last, movies, u.user_id is null as unknown,
@@ -119,7 +133,7 @@ function judgedLists(
                    : sql`0`
                })
              end as expected
-      from (select user_id from gold.user_totals where run = ${at}) u
+      from (select user_id from gold.user_totals where run = ${at} and ${users}) u
       full join listed g using (user_id)
     ),
     judged as (
@@ -130,20 +144,36 @@ function judgedLists(
     )`;
 }
 
-async function measureNeighbours(db: Db, run: number): Promise<{ untitled: number; itself: Observation }> {
+/**
+ * Movies in lists and among neighbours that have no title, and neighbours of themselves. Apart from the lists themselves: of
+ * distinct values, which those are counted by, PostgreSQL makes no parallel plan.
+ */
+async function measureTitles(db: Db, run: number): Promise<{ missing: Observation; itself: Observation }> {
   const at = sql.lit(run);
+  const untitled = await count(
+    db,
+    sql`
+      from store.batch_recs b left join store.movies m on m.run = ${at} and m.movie_id = b.movie_id
+      where b.run = ${at} and m.title is null`,
+  );
   const { rows } = await sql<Record<'entries' | 'untitled' | 'itself', number>>`
     select count(*) as entries, count(*) filter (where m.title is null) as untitled,
            count(*) filter (where s.similar_movie_id = s.movie_id) as itself
     from store.similar_movies s left join store.movies m on m.run = ${at} and m.movie_id = s.similar_movie_id
     where s.run = ${at}`.execute(db);
-  const [{ entries, untitled, itself }] = rows;
-  if (entries === 0) return { untitled, itself: { observed: null, finding: 'no similar movies' } };
+  const [neighbours] = rows;
+  const missing = untitled + neighbours.untitled;
   const offending = sql`
     select movie_id, rank from store.similar_movies where run = ${at} and similar_movie_id = movie_id`;
   return {
-    untitled,
-    itself: { observed: itself, sample: itself === 0 ? [] : await sample(db, offending) },
+    missing: { observed: missing, sample: missing === 0 ? [] : await sampleUntitled(db, run) },
+    itself:
+      neighbours.entries === 0
+        ? { observed: null, finding: 'no similar movies' }
+        : {
+            observed: neighbours.itself,
+            sample: neighbours.itself === 0 ? [] : await sample(db, offending),
+          },
   };
 }
 

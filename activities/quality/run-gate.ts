@@ -6,7 +6,7 @@ import type { GateScope } from '../../database/types/index.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
-import type { Check, Measurements, Observation } from './check.ts';
+import type { Beside, Check, Measurements, Observation } from './check.ts';
 import { checks as declaredChecks } from './checks.ts';
 import { type Statistics, keepStatistics } from './history.ts';
 import { type Judgement, judge } from './judge.ts';
@@ -25,7 +25,7 @@ export interface GateResult extends StageResult {
   note: string;
 }
 
-const measures: Record<GateScope, (db: Db, run: Run) => Promise<Measurements>> = {
+const measures: Record<GateScope, (db: Db, run: Run, beside: Beside) => Promise<Measurements>> = {
   source: measureSource,
   bronze: measureBronze,
   silver: measureSilver,
@@ -48,7 +48,7 @@ export function runGate(
   return runStage(dependencies.connection, { run, stage: `gate-${scope}`, signal }, async (attempt) => {
     const context = await loadRun(dependencies.connection.db, run);
     const looked = scope === 'source' ? dependencies.source : dependencies.connection;
-    const measured = await tryMeasure(looked, (db) => measures[scope](db, context), signal);
+    const measured = await tryMeasure(looked, (db, beside) => measures[scope](db, context, beside), signal);
     const results = checks
       .filter((check) => check.scope === scope)
       .map((check) => judge(check, measured.of(check.name), context.settings));
@@ -110,14 +110,23 @@ export interface Measured {
  */
 export async function tryMeasure(
   connection: Connection,
-  measure: (db: Db) => Promise<Measurements>,
+  measure: (db: Db, beside: Beside) => Promise<Measurements>,
   signal: AbortSignal,
 ): Promise<Measured> {
   try {
-    const { checks, ...rest } = await transaction(connection, ({ db }) => measure(db), {
-      signal,
-      isolation: 'repeatable read',
-    });
+    const { checks, ...rest } = await transaction(
+      connection,
+      ({ db, client }) =>
+        measure(db, async (body) => {
+          // In one statement: the next that the measurement sends follows it, and this one is to have begun.
+          const { rows } = await client.query<{ snapshot: string }>(
+            `select set_config('idle_in_transaction_session_timeout', '0', true), pg_export_snapshot() as snapshot`,
+          );
+          const [{ snapshot }] = rows;
+          return transaction(connection, (other) => body(other.db), { signal, snapshot });
+        }),
+      { signal, isolation: 'repeatable read' },
+    );
     return {
       ...rest,
       of: (name) => checks[name] ?? { observed: null, finding: 'nothing: it looked at no rows' },

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { copyIn } from '../../database/copy.ts';
-import { type WireType, encodeRows } from '../../database/copy-binary.ts';
+import { type WireColumn, encodeRows } from '../../database/copy-binary.ts';
 import type { Db } from '../../database/connect.ts';
 import { type Session, setLocal } from '../../database/session.ts';
 import {
@@ -57,19 +57,6 @@ async function takeOver(db: Db, run: number, configuration: string): Promise<boo
   return taken.numUpdatedRows > 0n;
 }
 
-const USER_METRIC_TYPES: WireType[] = [
-  'int4',
-  'int2',
-  'int4',
-  'float8',
-  'float8',
-  'int4',
-  'float8',
-  'float8',
-  'float8',
-  'float8',
-];
-
 /** Through temporary tables, because what is the same in all rows need not be sent with each. */
 async function writeUserMetrics(
   session: Session,
@@ -85,37 +72,25 @@ async function writeUserMetrics(
       relevant integer, precision_at_10 float8, ndcg_at_10 float8, recall_at_10 float8,
       average_precision_at_10 float8
     ) on commit drop`.execute(db);
-  const columns = [
-    byUser.userIds,
-    Int8Array.from(byUser.userIds, (user) => (abGroup(user) === 'B' ? 1 : 0)),
-    byUser.scored,
-    byUser.squaredError,
-    byUser.absoluteError,
-    byUser.relevant,
-    byUser.precision,
-    byUser.ndcg,
-    byUser.recall,
-    byUser.averagePrecision,
-  ];
+  const columns: Record<string, WireColumn> = {
+    user_id: { type: 'int4', values: byUser.userIds },
+    in_b: {
+      type: 'int2',
+      values: Int8Array.from(byUser.userIds, (user) => (abGroup(user) === 'B' ? 1 : 0)),
+    },
+    scored: { type: 'int4', values: byUser.scored },
+    squared_error: { type: 'float8', values: byUser.squaredError },
+    absolute_error: { type: 'float8', values: byUser.absoluteError },
+    relevant: { type: 'int4', values: byUser.relevant },
+    precision_at_10: { type: 'float8', values: byUser.precision },
+    ndcg_at_10: { type: 'float8', values: byUser.ndcg },
+    recall_at_10: { type: 'float8', values: byUser.recall },
+    average_precision_at_10: { type: 'float8', values: byUser.averagePrecision },
+  };
   await copyIn(
     client,
-    {
-      table: 'incoming_user_metrics',
-      columns: [
-        'user_id',
-        'in_b',
-        'scored',
-        'squared_error',
-        'absolute_error',
-        'relevant',
-        'precision_at_10',
-        'ndcg_at_10',
-        'recall_at_10',
-        'average_precision_at_10',
-      ],
-      options: 'format binary',
-    },
-    encodeRows(USER_METRIC_TYPES, byUser.userIds.length, (row, column) => columns[column][row]),
+    { table: 'incoming_user_metrics', columns: Object.keys(columns), options: 'format binary' },
+    encodeRows(Object.values(columns), byUser.userIds.length),
   );
   await sql`
     insert into experiments.user_metrics (run, configuration, user_id, ab_group, scored, squared_error, absolute_error,
@@ -139,14 +114,24 @@ async function sendLists({ db, client }: Session, lists: SampledLists | null): P
   );
   if (lists === null) return;
   const { ids, counts, capacity, items } = lists;
-  const entries: number[] = [];
+  const rows = counts.reduce((sum, count) => sum + count, 0);
+  const [users, places, movies] = [new Int32Array(rows), new Int32Array(rows), new Int32Array(rows)];
+  let row = 0;
   ids.forEach((user, list) => {
-    for (let place = 0; place < counts[list]; place++)
-      entries.push(user, place, items[list * capacity + place]);
+    for (let place = 0; place < counts[list]; place++, row++) {
+      users[row] = user;
+      places[row] = place;
+      movies[row] = items[list * capacity + place];
+    }
   });
+  const columns: Record<string, WireColumn> = {
+    user_id: { type: 'int4', values: users },
+    place: { type: 'int4', values: places },
+    movie_id: { type: 'int4', values: movies },
+  };
   await copyIn(
     client,
-    { table: 'incoming_lists', columns: ['user_id', 'place', 'movie_id'], options: 'format binary' },
-    encodeRows(['int4', 'int4', 'int4'], entries.length / 3, (row, column) => entries[3 * row + column]),
+    { table: 'incoming_lists', columns: Object.keys(columns), options: 'format binary' },
+    encodeRows(Object.values(columns), rows),
   );
 }
