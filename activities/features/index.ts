@@ -1,12 +1,12 @@
 import type { Db } from '../../database/connect.ts';
 import { imageOf } from '../../database/snapshots.ts';
-import { type VersionedTable, attachedRuns, createPartitionAs } from '../../database/versions.ts';
+import { type VersionedTable, createPartitionAs } from '../../database/versions.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import { withHeartbeat } from '../support/with-heartbeat.ts';
 import { movieFeatures } from './movie-features.ts';
 import { userFeatures } from './user-features.ts';
-import { userGenrePreferences } from './user-genre-preferences.ts';
+import { preferencesToFollow, userGenrePreferences } from './user-genre-preferences.ts';
 
 export type FeatureActivities = ReturnType<typeof createFeatureActivities>;
 
@@ -18,19 +18,7 @@ type Definition = (db: Db, run: Run) => Query | Promise<Query>;
 /** By the totals of the snapshot, but for what only its ratings tell. */
 async function preferences(db: Db, context: Run): Promise<Query> {
   const image = await imageOf(db, context.run);
-  const { follows } = await db
-    .selectFrom('bronze.batches')
-    .select('follows')
-    .where('_batch_id', '=', context.run)
-    .executeTakeFirstOrThrow();
-  // Features of a night that was not published are not kept.
-  const kept = await attachedRuns(db, 'store.user_genre_preferences');
-  return userGenrePreferences(
-    db,
-    context,
-    image,
-    follows !== null && kept.includes(follows) ? follows : null,
-  );
+  return userGenrePreferences(db, context, image, await preferencesToFollow(db, context.run));
 }
 
 /** The feature store of a run's snapshot; readers see it when the run is published. */

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { instant } from '../../database/constants.ts';
-import { rowsOf } from '../../database/versions.ts';
+import { attachedRuns, rowsOf } from '../../database/versions.ts';
 import type { Run } from '../support/run.ts';
 import { ofChangedUsers } from '../ingestion/batch.ts';
 
@@ -31,6 +31,20 @@ function averageOfGenre(column: string): RawBuilder<number> {
   const packed = sql`sum(${one} + (rating.rating * 2)::integer) filter (where movie.${sql.ref(column)})`;
   const [halfStars, count] = [sql`(${packed} % ${one})`, sql`(${packed} / ${one})`];
   return sql`coalesce((${halfStars} * 10000 + ${count}) / (2 * ${count}), 0) / 10000.0::double precision`;
+}
+
+/**
+ * The run whose preferences of users who are the same are the run's too; null where it follows none, or its own are gone:
+ * features of a night that was not published are not kept.
+ */
+export async function preferencesToFollow(db: Db, run: number): Promise<number | null> {
+  const { follows } = await db
+    .selectFrom('bronze.batches')
+    .select('follows')
+    .where('_batch_id', '=', run)
+    .executeTakeFirstOrThrow();
+  if (follows === null) return null;
+  return (await attachedRuns(db, 'store.user_genre_preferences')).includes(follows) ? follows : null;
 }
 
 /**

@@ -246,6 +246,30 @@ test('what is served of a night that follows another is what is of a rebuild', a
   expect(followed.tables.every(({ rows }) => rows > 0)).toBe(true);
 });
 
+test('the features gate misses a row that was to be carried over, and one that was to be made', async () => {
+  const stages = createStages(database);
+  for (const kept of [false, true]) {
+    await database.pool.query(`
+      update movielens.ratings set rating = 5.5 - rating
+      where user_id = (select min(user_id) from store.user_genre_preferences)`);
+    const [asOf] = nextAsOf();
+    const run = await insertRun(database, { asOf, overrides: [...SMALL, ...LENIENT] });
+    await makeSnapshot(stages, run);
+    await stages.buildUserFeatures({ run });
+    await stages.buildMovieFeatures({ run });
+    await stages.buildUserGenrePreferences({ run });
+    const { rowCount } = await database.pool.query(
+      `delete from store.user_genre_preferences p where run = $1 and user_id = (
+         select min(user_id) from store.user_genre_preferences t where run = $1
+           and $2 = not exists (select from bronze.changed_users c where c._batch_id = $1 and c.user_id = t.user_id))`,
+      [run, kept],
+    );
+    expect(rowCount).toBe(1);
+    await expect(stages.runGate({ run, scope: 'features' })).rejects.toThrow('genre_preference_rows');
+    await closeRun(database, run);
+  }
+});
+
 test('where most has changed the source is read as a whole', async () => {
   await database.pool.query('update movielens.ratings set rating = 6 - rating where rating between 1 and 5');
   await compare({ follows: false });

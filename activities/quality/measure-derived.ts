@@ -1,10 +1,11 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import { exportedWidth } from '../../recommender/index.ts';
 import { readSelection } from '../selection/result.ts';
 import type { Run } from '../support/run.ts';
-import { PREFERENCE_GENRES } from '../features/user-genre-preferences.ts';
+import { PREFERENCE_GENRES, preferencesToFollow } from '../features/user-genre-preferences.ts';
+import { changedUsers, ofChangedUsers } from '../ingestion/batch.ts';
 import type { Measurements, Observation } from './check.ts';
 
 /** Two counts that must be equal: observed is their difference. */
@@ -16,22 +17,16 @@ function equal(found: number, expected: number): Observation {
 
 /**
  * Features against the snapshot: its users and movies, which the silver gate has held against its ratings, and who has
- * rated one of the ten genres, by the first such rating that the index of each user's pairs finds.
+ * rated one of the ten genres.
  */
 export async function measureFeatures(db: Db, { run }: Run): Promise<Measurements> {
-  const genres = sql.join(Object.values(PREFERENCE_GENRES).map((genre) => sql.lit(genre)));
   const at = sql.lit(run);
   const { rows } = await sql<
     Record<'users' | 'movies' | 'tasted' | 'userRows' | 'movieRows' | 'tasteRows', number>
   >`
     select (select count(*) from gold.user_totals where run = ${at}) as users,
            (select count(*) from gold.movie_totals where run = ${at}) as movies,
-           (select count(*) from gold.user_totals u cross join lateral (
-              select from silver.ratings r join silver.movies m on m.run = ${at} and m.movie_id = r.movie_id
-              where r.image = ${sql.lit(await imageOf(db, run))} and r.user_id = u.user_id
-                and m.genre_list && array[${genres}]
-              limit 1
-            ) one where u.run = ${at}) as tasted,
+           (${await countTasted(db, run)}) as tasted,
            (select count(*) from store.user_features where run = ${at}) as "userRows",
            (select count(*) from store.movie_features where run = ${at}) as "movieRows",
            (select count(*) from store.user_genre_preferences where run = ${at}) as "tasteRows"`.execute(db);
@@ -47,6 +42,29 @@ export async function measureFeatures(db: Db, { run }: Run): Promise<Measurement
           : equal(counts.tasteRows, counts.tasted),
     },
   };
+}
+
+/**
+ * Who has rated one of the ten genres, by the first such rating that the index of each user's pairs finds. Where preferences
+ * are carried over, of the users who have changed; of the others, who had some before.
+ */
+async function countTasted(db: Db, run: number): Promise<RawBuilder<unknown>> {
+  const at = sql.lit(run);
+  const image = sql.lit(await imageOf(db, run));
+  const genres = sql.join(Object.values(PREFERENCE_GENRES).map((genre) => sql.lit(genre)));
+  const found = (users: RawBuilder<boolean>) => sql`
+    select count(*) from (select user_id from gold.user_totals where run = ${at} and ${users}) u
+    cross join lateral (
+      select from silver.ratings r join silver.movies m on m.run = ${at} and m.movie_id = r.movie_id
+      where r.image = ${image} and r.user_id = u.user_id and m.genre_list && array[${genres}]
+      limit 1
+    ) one`;
+  const follows = await preferencesToFollow(db, run);
+  if (follows === null) return found(sql`true`);
+  return sql`
+    select (${found(ofChangedUsers(run))}) + count(*) from store.user_genre_preferences before
+    where run = ${sql.lit(follows)}
+      and not exists (select from (${changedUsers(run)}) changed where changed.user_id = before.user_id)`;
 }
 
 /** Factors of the version to be served, in one pass over each side. */
