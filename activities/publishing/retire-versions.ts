@@ -42,27 +42,27 @@ export function retireVersions(
       await markRetired(db, versions);
       return { kept: versions, data: pointer === undefined ? [] : [pointer.data_run] };
     });
-    await attempt.write(async ({ db }) => {
-      await forgetOldResults(db, context);
-      await forgetAlerts(
-        db,
-        new Date(context.startedAt.getTime() - settings.retention.alertDays * DAY_MILLISECONDS),
-      );
-      await forgetOldEvidence(db, context, [run, ...kept, ...data]);
-      // A backfill's snapshot lacks whoever came later: they are not deleted.
-      if (mayPublish) await forgetDeleted(db, run, { versions: kept, published: data });
-      await forgetPasses(db, context);
-    });
+    const forgetAll = (): Promise<void> =>
+      attempt.write(async ({ db }) => {
+        await forgetOldResults(db, context);
+        await forgetAlerts(
+          db,
+          new Date(context.startedAt.getTime() - settings.retention.alertDays * DAY_MILLISECONDS),
+        );
+        await forgetOldEvidence(db, context, [run, ...kept, ...data]);
+        // A backfill's snapshot lacks whoever came later: they are not deleted.
+        if (mayPublish) await forgetDeleted(db, run, { versions: kept, published: data });
+        await forgetPasses(db, context);
+      });
     const drop = async (tables: readonly VersionedTable[], wanted: number[]): Promise<Dropped> => {
       // An attempt that was given up for dead and wakes here must not drop what its successors have built.
       await attempt.write(() => Promise.resolve());
       return dropPartitions(connection, tables, (old) => old <= run && !wanted.includes(old), signal);
     };
+    // Of older batches nothing is forgotten row by row: they go meanwhile.
+    const [batches] = await Promise.all([drop(BATCH_TABLES, [run]), forgetAll()]);
     const older = await hasOlderReaders(connection.db);
-    const drops = [
-      await drop(BATCH_TABLES, [run]),
-      await dropImages(connection, run, [run, ...data], signal),
-    ];
+    const drops = [batches, await dropImages(connection, run, [run, ...data], signal)];
     if (!older) drops.push(await drop(MODEL_TABLES, kept), await drop(DATA_TABLES, [run, ...data]));
     const deferred = older || drops.some((one) => one.deferred);
     return attempt.finish(() =>
