@@ -166,6 +166,12 @@ export interface WireColumn {
 /** Encodes the first `rows` rows of columns for a binary COPY. */
 export function* encodeRows(columns: readonly WireColumn[], rows: number): Generator<Buffer> {
   yield encodeHeader();
+  yield* encodeTuples(columns, rows);
+  yield encodeTrailer();
+}
+
+/** What stands between header and trailer; columns may take other values for the tuples after it. */
+export function* encodeTuples(columns: readonly WireColumn[], rows: number): Generator<Buffer> {
   const rowBytes = 2 + columns.reduce((sum, { type }) => sum + 4 + WIRE_BYTES[type], 0);
   const rowsPerChunk = Math.max(1, Math.floor(CHUNK_BYTES / rowBytes));
   for (let first = 0; first < rows; first += rowsPerChunk) {
@@ -179,7 +185,6 @@ export function* encodeRows(columns: readonly WireColumn[], rows: number): Gener
     }
     yield chunk.subarray(0, at);
   }
-  yield encodeTrailer();
 }
 
 /** Its numbers are written by the view: the compiler knows what those methods do, and what a buffer's do it does not. */

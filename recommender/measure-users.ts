@@ -7,7 +7,8 @@
 import { type GroupedHoldout, isRelevant } from './holdout.ts';
 import { createLookup } from './ids.ts';
 import { type Model, score } from './model.ts';
-import type { RankedLists } from './ranked-lists.ts';
+import { type RankedLists, threadRange } from './ranked-lists.ts';
+import type { ThreadContext } from './threads/protocol.ts';
 
 /** One value a user: users of the holdout whom the model knows, ascending. NaN where there is none to give. */
 export interface UserValues {
@@ -26,79 +27,99 @@ export interface UserValues {
   popularity: Float64Array;
 }
 
+/** All that is large in shared memory: threads see it and have no copies. */
 export interface MeasureTask {
-  model: Model;
+  model: Pick<Model, 'userFactors' | 'itemFactors' | 'itemIds' | 'rank'>;
   grouped: GroupedHoldout;
   /** A list for each user with a relevant item, in the order of `grouped.users`. */
-  lists: RankedLists;
+  lists: Pick<RankedLists, 'counts' | 'capacity' | 'items'>;
   /** Places of a list that are measured. */
   k: number;
   /** Train ratings of each item of the model. */
   itemCounts: Uint32Array;
   trainMean: number;
+  /** What is found, by user. */
+  byUser: UserValues;
+  /** 1 for each item that is in a list. */
+  isListed: Uint8Array;
 }
 
-export interface Measured {
-  byUser: UserValues;
-  /** Distinct items in the lists. */
-  listed: number;
+/** Pairs without a prediction, and the summed errors of the train mean on them. */
+export interface DroppedPairs {
   dropped: number;
-  /** Summed errors of the train mean on the dropped pairs. */
   fallbackSquared: number;
   fallbackAbsolute: number;
 }
 
-export function measureUsers(task: MeasureTask): Measured {
-  const { model, grouped, trainMean } = task;
-  const { users, starts, items, ratings, relevant } = grouped;
-  const missing = (): Float64Array => new Float64Array(users.length).fill(NaN);
-  const values: UserValues = {
+/**
+ * One thread's part of an evaluation: its own users. What is summed over all pairs is one thread's work, because sums depend
+ * on their order: the first gives it.
+ */
+export function measureUsers(task: MeasureTask, { thread, threads }: ThreadContext): DroppedPairs | null {
+  const users = threadRange(task.grouped.users.length, thread, threads);
+  measureErrors(task, users);
+  measureLists(task, users);
+  return thread === 0 ? sumDropped(task) : null;
+}
+
+/** Room for what is found of so many users. */
+export function createUserValues(
+  model: Pick<Model, 'userIds'>,
+  { users, relevant }: GroupedHoldout,
+): UserValues {
+  const floats = (): Float64Array => new Float64Array(new SharedArrayBuffer(8 * users.length));
+  return {
     userIds: Int32Array.from(users, (user) => model.userIds[user]),
-    scored: new Int32Array(users.length),
-    squaredError: new Float64Array(users.length),
-    absoluteError: new Float64Array(users.length),
+    scored: new Int32Array(new SharedArrayBuffer(4 * users.length)),
+    squaredError: floats(),
+    absoluteError: floats(),
     relevant,
-    precision: missing(),
-    recall: missing(),
-    ndcg: missing(),
-    averagePrecision: missing(),
-    popularity: missing(),
+    precision: floats().fill(NaN),
+    recall: floats().fill(NaN),
+    ndcg: floats().fill(NaN),
+    averagePrecision: floats().fill(NaN),
+    popularity: floats().fill(NaN),
   };
-  const result: Measured = { byUser: values, listed: 0, dropped: 0, fallbackSquared: 0, fallbackAbsolute: 0 };
+}
+
+function sumDropped({ grouped, trainMean }: MeasureTask): DroppedPairs {
+  const { items, ratings, unknown } = grouped;
+  const sums: DroppedPairs = { dropped: 0, fallbackSquared: 0, fallbackAbsolute: 0 };
   const drop = (rating: number): void => {
-    result.dropped++;
-    result.fallbackSquared += (rating - trainMean) ** 2;
-    result.fallbackAbsolute += Math.abs(rating - trainMean);
+    sums.dropped++;
+    sums.fallbackSquared += (rating - trainMean) ** 2;
+    sums.fallbackAbsolute += Math.abs(rating - trainMean);
   };
-  grouped.unknown.forEach(drop);
-  for (let at = 0; at < users.length; at++) {
+  unknown.forEach(drop);
+  for (let pair = 0; pair < items.length; pair++) if (items[pair] < 0) drop(ratings[pair]);
+  return sums;
+}
+
+function measureErrors({ model, grouped, byUser }: MeasureTask, [first, end]: [number, number]): void {
+  const { users, starts, items, ratings } = grouped;
+  for (let at = first; at < end; at++) {
     for (let pair = starts[at]; pair < starts[at + 1]; pair++) {
-      if (items[pair] < 0) {
-        drop(ratings[pair]);
-        continue;
-      }
+      if (items[pair] < 0) continue;
       const predicted = score(model.userFactors, users[at], model.itemFactors, items[pair], model.rank);
       const error = ratings[pair] - predicted;
-      values.scored[at]++;
-      values.squaredError[at] += error * error;
-      values.absoluteError[at] += Math.abs(error);
+      byUser.scored[at]++;
+      byUser.squaredError[at] += error * error;
+      byUser.absoluteError[at] += Math.abs(error);
     }
   }
-  measureLists(task, values, result);
-  return result;
 }
 
 function measureLists(
-  { model, grouped, lists, k, itemCounts }: MeasureTask,
-  values: UserValues,
-  result: Measured,
+  { model, grouped, lists, k, itemCounts, byUser, isListed }: MeasureTask,
+  [first, end]: [number, number],
 ): void {
-  const { users, starts, items, ratings, relevant } = grouped;
+  const { starts, items, ratings, relevant } = grouped;
   const itemOf = createLookup(model.itemIds);
-  const isListed = new Uint8Array(model.itemIds.length);
   // Which user an item is relevant for: cleared by moving on to the next one.
   const relevantFor = new Int32Array(model.itemIds.length).fill(-1);
-  for (let at = 0, list = 0; at < users.length; at++) {
+  let list = 0;
+  for (let at = 0; at < first; at++) if (relevant[at] > 0) list++;
+  for (let at = first; at < end; at++) {
     if (relevant[at] === 0) continue;
     for (let pair = starts[at]; pair < starts[at + 1]; pair++) {
       if (items[pair] >= 0 && isRelevant(ratings[pair])) relevantFor[items[pair]] = at;
@@ -120,12 +141,11 @@ function measureLists(
     const ideal = Math.min(k, relevant[at]);
     let idealGain = 0;
     for (let place = 0; place < ideal; place++) idealGain += 1 / Math.log2(place + 2);
-    values.precision[at] = hits / k;
-    values.recall[at] = hits / relevant[at];
-    values.ndcg[at] = gain / idealGain;
-    values.averagePrecision[at] = precisions / ideal;
-    values.popularity[at] = places === 0 ? 0 : popularity / places;
+    byUser.precision[at] = hits / k;
+    byUser.recall[at] = hits / relevant[at];
+    byUser.ndcg[at] = gain / idealGain;
+    byUser.averagePrecision[at] = precisions / ideal;
+    byUser.popularity[at] = places === 0 ? 0 : popularity / places;
     list++;
   }
-  result.listed = isListed.reduce((sum, one) => sum + one, 0);
 }

@@ -1,11 +1,10 @@
 import { predictsRatings } from './configuration.ts';
 import { type GroupedHoldout, groupHoldout } from './holdout.ts';
-import type { MeasureTask, Measured, UserValues } from './measure-users.ts';
+import { type DroppedPairs, type MeasureTask, type UserValues, createUserValues } from './measure-users.ts';
 import type { Model } from './model.ts';
 import type { RankedLists } from './ranked-lists.ts';
 import type { RatingMatrix, RatingTriples } from './ratings.ts';
 import { runThreads } from './threads/pool.ts';
-import { transferables } from './threads/transferables.ts';
 import { recommendTopN } from './topn.ts';
 
 export type { UserValues } from './measure-users.ts';
@@ -72,18 +71,28 @@ export async function evaluateModel(
     signal,
   });
   const { starts } = train.byItem;
-  const itemCounts = Uint32Array.from(itemIds, (_, item) => starts[item + 1] - starts[item]);
-  // Taken before the lists' memory moves to the thread that measures them.
-  const sampled = sample === undefined ? null : sampleLists(lists, sample);
-  const measure: MeasureTask = { model, grouped, lists, k, itemCounts, trainMean: train.mean };
-  const [measured] = await runThreads<Measured>('measure', measure, {
-    threads: 1,
-    signal,
-    transfer: transferables({ lists, itemCounts }),
-  });
+  const byUser = createUserValues(model, grouped);
+  const isListed = new Uint8Array(new SharedArrayBuffer(itemIds.length));
+  const measure: MeasureTask = {
+    model: {
+      rank: model.rank,
+      userFactors: shared(model.userFactors),
+      itemFactors: shared(model.itemFactors),
+      itemIds: shared(itemIds),
+    },
+    grouped,
+    lists: { counts: shared(lists.counts), capacity: lists.capacity, items: shared(lists.items) },
+    k,
+    itemCounts: shared(Uint32Array.from(itemIds, (_, item) => starts[item + 1] - starts[item])),
+    trainMean: train.mean,
+    byUser,
+    isListed,
+  };
+  const [dropped] = await runThreads<DroppedPairs>('measure', measure, { threads, signal });
+  const measured = { byUser, ...dropped, listed: sum(isListed) };
   const evaluation = {
     ...summarise(measured, model, grouped.items.length + grouped.unknown.length),
-    lists: sampled,
+    lists: sample === undefined ? null : sampleLists(lists, sample),
   };
   for (const [name, value] of Object.entries(evaluation)) {
     if (typeof value === 'number' && Number.isNaN(value)) {
@@ -112,6 +121,20 @@ function sampleLists(
     sampled.items.set(items.subarray(from, from + sampled.counts[at]), at * places);
   });
   return sampled;
+}
+
+/** A copy that threads see. */
+function shared<View extends Int32Array | Uint32Array | Float32Array>(values: View): View {
+  const Copy = values.constructor as new (buffer: SharedArrayBuffer) => View;
+  const copy = new Copy(new SharedArrayBuffer(values.byteLength));
+  copy.set(values);
+  return copy;
+}
+
+interface Measured extends DroppedPairs {
+  byUser: UserValues;
+  /** Distinct items in the lists. */
+  listed: number;
 }
 
 function summarise(measured: Measured, model: Model, pairs: number): Omit<Evaluation, 'lists'> {

@@ -1,4 +1,4 @@
-import { encodeRows } from '../../database/copy-binary.ts';
+import { type WireColumn, encodeHeader, encodeTrailer, encodeTuples } from '../../database/copy-binary.ts';
 import { copyIn } from '../../database/copy.ts';
 import type { Session } from '../../database/session.ts';
 import { partitionName } from '../../database/versions.ts';
@@ -27,7 +27,6 @@ export function copyLists(
   { table, columns }: { table: string; columns: [string, string, string] },
   lists: RankedLists,
 ): Promise<number> {
-  const { rows, ids, ranks, items, scores } = entriesOf(lists);
   return copyIn(
     client,
     {
@@ -35,39 +34,40 @@ export function copyLists(
       columns: ['run', columns[0], 'rank', columns[1], columns[2]],
       options: 'format binary',
     },
-    encodeRows(
-      [
-        { type: 'int4', values: new Int32Array(rows).fill(run) },
-        { type: 'int4', values: ids },
-        { type: 'int2', values: ranks },
-        { type: 'int4', values: items },
-        { type: 'float8', values: scores },
-      ],
-      rows,
-    ),
+    encodeLists(run, lists),
   );
 }
 
-/** The entries of lists one after the other, as columns. */
-function entriesOf({ ids, counts, capacity, items, scores }: RankedLists) {
-  const rows = counts.reduce((sum, count) => sum + count, 0);
-  const entries = {
-    rows,
-    ids: new Int32Array(rows),
-    ranks: new Int32Array(rows),
-    items: new Int32Array(rows),
-    scores: new Float64Array(rows),
-  };
-  for (let list = 0, row = 0; list < ids.length; list++) {
-    for (let place = 0; place < counts[list]; place++, row++) {
-      const at = list * capacity + place;
-      entries.ids[row] = ids[list];
-      entries.ranks[row] = place + 1;
-      entries.items[row] = items[at];
-      entries.scores[row] = roundScore(scores[at]);
+/** So many entries are laid out as columns at a time, in the same arrays: garbage of this size would be collected at once. */
+const ENTRIES = 1 << 14;
+
+function* encodeLists(run: number, { ids, counts, capacity, items, scores }: RankedLists): Generator<Buffer> {
+  const users = new Int32Array(ENTRIES);
+  const ranks = new Int32Array(ENTRIES);
+  const listed = new Int32Array(ENTRIES);
+  const rounded = new Float64Array(ENTRIES);
+  const columns: WireColumn[] = [
+    { type: 'int4', values: new Int32Array(ENTRIES).fill(run) },
+    { type: 'int4', values: users },
+    { type: 'int2', values: ranks },
+    { type: 'int4', values: listed },
+    { type: 'float8', values: rounded },
+  ];
+  yield encodeHeader();
+  let entries = 0;
+  for (let list = 0; list < ids.length; list++) {
+    for (let place = 0; place < counts[list]; place++) {
+      users[entries] = ids[list];
+      ranks[entries] = place + 1;
+      listed[entries] = items[list * capacity + place];
+      rounded[entries] = roundScore(scores[list * capacity + place]);
+      if (++entries < ENTRIES) continue;
+      yield* encodeTuples(columns, entries);
+      entries = 0;
     }
   }
-  return entries;
+  yield* encodeTuples(columns, entries);
+  yield encodeTrailer();
 }
 
 /** Half away from zero at four digits. */

@@ -7,7 +7,7 @@ import {
   UnusableModelError,
   trainModel,
 } from '../../recommender/index.ts';
-import { collectGarbage } from '../support/collect-garbage.ts';
+import { collectLatestGarbage } from '../support/collect-garbage.ts';
 import { terminalFailure } from '../support/failures.ts';
 import type { ActivityDependencies } from '../support/run.ts';
 import type { StageAttempt } from '../support/stage.ts';
@@ -44,7 +44,7 @@ export async function trainWithCheckpoints(
   const save = (write: () => Promise<void>): void => {
     saving = saving
       .then(() => (superseded.signal.aborted ? undefined : write()))
-      .then(collectGarbage)
+      .then(collectLatestGarbage)
       .catch((error: unknown) => superseded.abort(error));
   };
   const after = keepsStart ? refitStartsAfter(configuration) : null;

@@ -6,8 +6,6 @@ export interface ThreadOptions {
   signal?: AbortSignal;
   /** What a thread tells on its way. */
   onProgress?: (value: never) => void;
-  /** Buffers of the data that the caller gives away to a single thread. */
-  transfer?: ArrayBuffer[];
 }
 
 /**
@@ -20,7 +18,7 @@ export async function runThreads<Result>(
   data: object,
   options: ThreadOptions,
 ): Promise<Result[]> {
-  const { threads, signal, onProgress, transfer } = options;
+  const { threads, signal, onProgress } = options;
   signal?.throwIfAborted();
   const workers: Worker[] = [];
   // Chunk counter, barrier and whatever else threads of a task share.
@@ -34,10 +32,7 @@ export async function runThreads<Result>(
       signal?.addEventListener('abort', abort, { once: true });
       for (let thread = 0; thread < threads; thread++) {
         const workerData: ThreadStart = { task, thread, threads, control, data };
-        const worker = new Worker(new URL('./entry.ts', import.meta.url), {
-          workerData,
-          transferList: transfer,
-        });
+        const worker = new Worker(new URL('./entry.ts', import.meta.url), { workerData });
         workers.push(worker);
         let finished = false;
         worker.on('message', (message: ThreadMessage) => {
