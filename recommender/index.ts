@@ -1,5 +1,6 @@
 /** Pure computing: typed arrays in, typed arrays out. No SQL, no Temporal, no files but its own thread code. */
 
+export { collectGarbage, collectLatestGarbage } from './threads/collect-garbage.ts';
 export { abGroup, crc32OfText, splitRatings, userGroup } from './split.ts';
 export { checksumOfRows, checksumRatings, joinChecksums } from './checksum.ts';
 export { createLookup } from './ids.ts';

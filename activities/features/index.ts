@@ -1,4 +1,5 @@
 import type { Db } from '../../database/connect.ts';
+import { setLocal } from '../../database/session.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import { type VersionedTable, createPartitionAs } from '../../database/versions.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
@@ -21,6 +22,19 @@ async function preferences(db: Db, context: Run): Promise<Query> {
   return userGenrePreferences(db, context, image, await preferencesToFollow(db, context.run));
 }
 
+/**
+ * Of what little has changed one process makes features while the experiments begin: with two, readers would find no processor
+ * free.
+ */
+async function leaveProcessor(db: Db, run: number): Promise<void> {
+  const { follows } = await db
+    .selectFrom('bronze.batches')
+    .select('follows')
+    .where('_batch_id', '=', run)
+    .executeTakeFirstOrThrow();
+  if (follows !== null) await setLocal(db, { max_parallel_workers_per_gather: '0' });
+}
+
 /** The feature store of a run's snapshot; readers see it when the run is published. */
 export function createFeatureActivities({ connection }: ActivityDependencies) {
   const build =
@@ -29,9 +43,10 @@ export function createFeatureActivities({ connection }: ActivityDependencies) {
       withHeartbeat(({ signal }) =>
         runStage(connection, { run, stage, signal }, async (attempt) => {
           const context = await loadRun(connection.db, run);
-          return attempt.finish(async ({ db }) => ({
-            rows: await createPartitionAs(db, table, run, await definition(db, context)),
-          }));
+          return attempt.finish(async ({ db }) => {
+            await leaveProcessor(db, run);
+            return { rows: await createPartitionAs(db, table, run, await definition(db, context)) };
+          });
         }),
       );
   return {

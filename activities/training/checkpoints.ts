@@ -5,9 +5,9 @@ import {
   type RatingMatrix,
   type TrainingCheckpoint,
   UnusableModelError,
+  collectLatestGarbage,
   trainModel,
 } from '../../recommender/index.ts';
-import { collectLatestGarbage } from '../support/collect-garbage.ts';
 import { terminalFailure } from '../support/failures.ts';
 import type { ActivityDependencies } from '../support/run.ts';
 import type { StageAttempt } from '../support/stage.ts';

@@ -1,7 +1,6 @@
-import { type RatingMatrix, buildRatingMatrix } from '../../recommender/index.ts';
+import { type RatingMatrix, buildRatingMatrix, collectGarbage } from '../../recommender/index.ts';
 import { databaseId } from '../../database/readers.ts';
 import { type ActivityDependencies, loadRun } from '../support/run.ts';
-import { collectGarbage } from '../support/collect-garbage.ts';
 import type { BuiltInput, KeptInput, MatrixPart, ModelInput } from './kept-input.ts';
 import { loadModelInput } from './model-input.ts';
 import { registeredSplit } from './registered-split.ts';

@@ -1,12 +1,13 @@
-/** Where every thread starts: it looks up its task, runs it and says how it went. */
+/** What every thread does: it looks up its task, runs it, says how it went, and waits for the next. */
 
 import { enableCompileCache } from 'node:module';
 import { setPriority } from 'node:os';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
+import { collectGarbage } from './collect-garbage.ts';
 import type { TaskName, ThreadContext, ThreadMessage, ThreadStart } from './protocol.ts';
 import { transferables } from './transferables.ts';
 
-// A thread lives for one call: what it has to read and compile is half of what its start costs.
+// What it has to read and compile is half of what a thread's start costs.
 enableCompileCache();
 
 /** Whoever waits for a reader's answer, or for the worker's main thread, goes first: a number-cruncher only takes what is left. */
@@ -29,18 +30,24 @@ const tasks: Record<TaskName, () => Promise<(data: never, context: ThreadContext
 
 const port = parentPort;
 if (port === null) throw new Error('entry.ts runs on a worker thread only');
-const { task, thread, threads, control, data } = workerData as ThreadStart;
 const send = (message: ThreadMessage): void =>
   port.postMessage(message, message.kind === 'error' ? [] : transferables(message.value));
-try {
-  const run = await tasks[task]();
-  const context = {
-    thread,
-    threads,
-    control: new Int32Array(control),
-    progress: (value: unknown) => send({ kind: 'progress', value }),
-  };
-  send({ kind: 'done', value: run(data as never, context) });
-} catch (error) {
-  send({ kind: 'error', message: error instanceof Error ? error.message : String(error) });
+
+port.on('message', (start: ThreadStart) => {
+  void answer(start).finally(collectGarbage);
+});
+
+async function answer({ task, thread, threads, control, data }: ThreadStart): Promise<void> {
+  try {
+    const run = await tasks[task]();
+    const context = {
+      thread,
+      threads,
+      control: new Int32Array(control),
+      progress: (value: unknown) => send({ kind: 'progress', value }),
+    };
+    send({ kind: 'done', value: run(data as never, context) });
+  } catch (error) {
+    send({ kind: 'error', message: error instanceof Error ? error.message : String(error) });
+  }
 }

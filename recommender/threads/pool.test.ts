@@ -8,6 +8,38 @@ test('a crash in a thread is an error with its message, and no thread is left', 
   expect(process.getActiveResourcesInfo()).not.toContain('MessagePort');
 });
 
+test('threads that have done a task do the next, those of one that failed or was cancelled do not', async () => {
+  let started = 0;
+  const count = (): void => {
+    started++;
+  };
+  process.on('worker', count);
+  try {
+    const users = Int32Array.from({ length: 5_000 }, (_, at) => at);
+    const columns = { users, items: users, ratings: new Float32Array(5_000).fill(4) };
+    const configuration = { family: 'als', rank: 8, regularization: 0.1, seed: 1 } as const;
+    const matrix = await buildRatingMatrix(columns, { threads: 2 });
+    const model = await trainModel(matrix, { ...configuration, iterations: 2 }, { threads: 2 });
+    await expect(runThreads('als', { scratch: [] }, { threads: 2 })).rejects.toThrow('WebAssembly');
+    expect(started).toBe(2);
+    const cancelled = trainModel(
+      matrix,
+      { ...configuration, iterations: 100_000 },
+      {
+        threads: 2,
+        signal: AbortSignal.timeout(300),
+      },
+    );
+    await expect(cancelled).rejects.toThrow('timeout');
+    expect(started).toBe(4);
+    // Neither a task's data nor what a thread has kept of it gets into the next.
+    expect(await trainModel(matrix, { ...configuration, iterations: 2 }, { threads: 2 })).toEqual(model);
+    expect(started).toBe(6);
+  } finally {
+    process.off('worker', count);
+  }
+});
+
 test('what the machine has no memory for is known before any is taken', async () => {
   const before = process.memoryUsage.rss();
   expect(() => new RatingColumns(400_000_000)).toThrow(NotEnoughMemoryError);
