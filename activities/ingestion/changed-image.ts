@@ -2,16 +2,20 @@
 
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { setLocal } from '../../database/session.ts';
 import type { HeldSnapshot } from '../../database/snapshots.ts';
 import { createPartitionAs } from '../../database/versions.ts';
 import { ofChangedUsers } from './batch.ts';
 import { catalogue } from './catalogue.ts';
 import { accepted, latestFirst, refused } from './classified.ts';
+import { FAVOUR_PARALLEL } from './source-reader.ts';
 
 /** Makes the image of `follows` that of the run. What was refused and superseded of the users who are the same is carried over. */
 export async function bringUpToDate(db: Db, run: number, asOf: Date, follows: HeldSnapshot): Promise<void> {
   const isChanged = sql`exists (
     select from bronze.changed_users c where c._batch_id = ${sql.lit(run)} and c.user_id = before.user_id)`;
+  // Of the batch it takes few rows to be accepted.
+  await setLocal(db, FAVOUR_PARALLEL);
   await createPartitionAs(db, 'silver.movies', run, catalogue(db, run));
   await createPartitionAs(
     db,

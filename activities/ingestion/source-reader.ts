@@ -78,7 +78,7 @@ const list = (columns: readonly string[]): RawBuilder<unknown> =>
  * The planner takes every row to be wanted where a condition is on what a cast gives, of which it knows nothing, and would have
  * one process look at all of them rather than have two send theirs on.
  */
-const FAVOUR_PARALLEL = { parallel_tuple_cost: '0' };
+export const FAVOUR_PARALLEL = { parallel_tuple_cost: '0' };
 
 const hereReader: Omit<SourceReader, 'view' | 'ask'> = {
   append: async ({ db }, table, columns, query, plan) => {

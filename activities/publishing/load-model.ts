@@ -5,12 +5,32 @@ import { transaction } from '../../database/session.ts';
 import { partitionName } from '../../database/versions.ts';
 import { type Model, exportedWidth } from '../../recommender/index.ts';
 import { readSelection } from '../selection/result.ts';
+import type { BuiltInput } from '../training/kept-input.ts';
+import { REFIT_STAGE } from '../training/refit-model.ts';
 
 /**
- * Loads the model version of a run from its stored factors, by COPY straight into typed arrays.
+ * The model version of a run: what its refit has left beside the matrix where that attempt is the last that stored one, else
+ * what is stored.
  * @throws where the run has no trained version
  */
-export async function loadModel(connection: Connection, run: number, signal: AbortSignal): Promise<Model> {
+export async function modelBeside(
+  { refitted }: BuiltInput,
+  connection: Connection,
+  run: number,
+  signal: AbortSignal,
+): Promise<Model> {
+  const stored = await connection.db
+    .selectFrom('pipeline.stages')
+    .select('token')
+    .where('run', '=', run)
+    .where('stage', '=', REFIT_STAGE)
+    .executeTakeFirst();
+  if (refitted !== undefined && refitted.token === stored?.token) return refitted.model;
+  return loadModel(connection, run, signal);
+}
+
+/** From its stored factors, by COPY straight into typed arrays. */
+async function loadModel(connection: Connection, run: number, signal: AbortSignal): Promise<Model> {
   const [model, users] = await Promise.all([
     loadItems(connection, run, signal),
     loadFactors(connection, run, 'user', signal),

@@ -68,6 +68,42 @@ test('the list of a user is what its factors give, and who has none gets popular
   expect(fallback[0]).toMatchObject({ rank: 1, provenance: 'popular', predicted_score: null });
 });
 
+test('lists are made of what the refit has left in memory, and of what is stored where that is of another attempt', async () => {
+  const stages = createStages(database);
+  const scoresOf = async (run: number): Promise<number[]> => {
+    const { rows } = await database.pool.query<{ predicted_score: number }>(
+      'select predicted_score from store.batch_recs where run = $1 order by user_id, rank',
+      [run],
+    );
+    return rows.map((row) => row.predicted_score);
+  };
+  const scored: number[][] = [];
+  for (const change of [
+    '',
+    'update store.item_factors set factors = array[9, 9, 9]::real[] where run = $1',
+    `with others as (update pipeline.stages set token = token + 1 where run = $1 and stage = 'refit')
+     update store.item_factors set factors = array[9, 9, 9]::real[] where run = $1`,
+  ]) {
+    const asOf = asOfOf(1).replace('T00:00', `T00:0${1 + scored.length}`);
+    const run = await insertRun(database, { asOf, overrides: [...SMALL, 'ingestion.rebuild=true'] });
+    await evaluateNight(stages, run);
+    await stages.refitModel({ run });
+    const { rows } = await database.pool.query<{ rank: number }>(
+      'select cardinality(factors) as rank from store.item_factors where run = $1 limit 1',
+      [run],
+    );
+    if (change !== '')
+      await database.pool.query(change.replace('9, 9, 9', Array(rows[0].rank).fill(9).join()), [run]);
+    await stages.scoreRecommendations({ run });
+    scored.push(await scoresOf(run));
+    await closeRun(database, run);
+  }
+  const [asTrained, changedBehind, ofAnother] = scored;
+  expect(asTrained.length).toBeGreaterThan(100);
+  expect(changedBehind).toEqual(asTrained);
+  expect(ofAnother).not.toEqual(asTrained);
+});
+
 test('a publish waits for statements that may have been planned before its tables were there', async () => {
   const stages = createStages(database);
   const before = await servedRun();

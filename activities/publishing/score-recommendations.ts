@@ -7,7 +7,7 @@ import type { ActivityDependencies, RunReference } from '../support/run.ts';
 import { type StageAttempt, type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { withSnapshotMatrix } from '../training/snapshot-matrix.ts';
-import { loadModel } from './load-model.ts';
+import { modelBeside } from './load-model.ts';
 import { writeLists } from './write-lists.ts';
 
 export interface ScoreResult extends StageResult {
@@ -36,11 +36,12 @@ export function scoreRecommendations(
     const { perUser, excludeRated, minimumRatings } = settings.recommendations;
     const options = { n: perUser, excludeRated, minimumRatings, excluded, threads, signal };
     report({ step: 'loading the model' });
-    const model = await loadModel(connection, run, signal);
     await attempt.write(({ db }) => createDetachedPartition(db, 'store.batch_recs', run));
-    await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, ({ matrix: ratings }) =>
-      scoreUsers(attempt, model, { ...options, ratings }, report),
-    );
+    const users = await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, async (built) => {
+      const model = await modelBeside(built, connection, run, signal);
+      await scoreUsers(attempt, model, { ...options, ratings: built.matrix }, report);
+      return model.userIds.length;
+    });
     report({ step: 'indexing' });
     return attempt.finish(async ({ db }) => {
       await attachPartition(db, 'store.batch_recs', run);
@@ -54,7 +55,7 @@ export function scoreRecommendations(
           .select(['run', 'movie_id', 'title', 'genres']),
       );
       const rows = [...(await attempt.finishedChunks(db)).values()].reduce((sum, count) => sum + count, 0);
-      return { rows, users: model.userIds.length };
+      return { rows, users };
     });
   });
 }

@@ -5,7 +5,7 @@ import { type ActivityDependencies, type RunReference, loadRun } from '../suppor
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { withSnapshotMatrix } from '../training/snapshot-matrix.ts';
-import { loadItems } from './load-model.ts';
+import { modelBeside } from './load-model.ts';
 import { writeLists } from './write-lists.ts';
 
 /** For every rated movie its nearest by the cosine of their factors. */
@@ -19,12 +19,12 @@ export function computeSimilarMovies(
     const { settings, startedAt } = await loadRun(connection.db, run);
     const excluded = await readBlockedAt(connection.db, startedAt);
     report({ step: 'loading the model' });
-    const model = await loadItems(connection, run, signal);
-    const lists = await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, ({ matrix }) => {
+    const lists = await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, async (built) => {
+      const model = await modelBeside(built, connection, run, signal);
       report({ step: 'comparing movies', total: model.itemIds.length });
       return similarItems(model, {
         n: settings.similar.perMovie,
-        ratings: matrix,
+        ratings: built.matrix,
         minimumRatings: settings.similar.minimumRatings,
         excluded,
         threads,

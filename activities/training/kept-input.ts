@@ -1,4 +1,4 @@
-import type { GroupedHoldout, RatingColumns, RatingMatrix } from '../../recommender/index.ts';
+import type { GroupedHoldout, Model, RatingColumns, RatingMatrix } from '../../recommender/index.ts';
 
 /** A snapshot in the engine's memory: `train` rows of the train part, then the holdout. */
 export interface ModelInput {
@@ -15,6 +15,8 @@ export interface BuiltInput {
   matrix: RatingMatrix;
   /** The holdout beside a matrix of the train part, once a twin has been measured on it. */
   holdout?: GroupedHoldout;
+  /** What the run's refit has trained on the whole and stored, and which attempt of its stage that was. */
+  refitted?: { model: Model; token: number };
 }
 
 /** An input, and what was made of it. */

@@ -12,6 +12,8 @@ import { trainWithCheckpoints } from './checkpoints.ts';
 import { loadRefitStart } from './refit-start.ts';
 import { withSnapshotMatrix } from './snapshot-matrix.ts';
 
+export const REFIT_STAGE = 'refit';
+
 export interface RefitResult extends StageResult {
   modelVersion: string;
   note: string;
@@ -27,20 +29,26 @@ export function refitModel(
   { signal, report }: Heartbeat,
 ): Promise<RefitResult> {
   const { connection, threads, checkpointSeconds } = dependencies;
-  return runStage(connection, { run, stage: 'refit', signal }, async (attempt) => {
+  return runStage(connection, { run, stage: REFIT_STAGE, signal }, async (attempt) => {
     const { parameters, modelVersion } = await readSelection(connection.db, run);
     report({ step: 'loading the snapshot' });
     const from = await loadRefitStart(connection.db, run, parameters);
-    const model = await withSnapshotMatrix(dependencies, { run, part: 'whole' }, signal, ({ matrix }) =>
-      trainWithCheckpoints(connection, attempt, matrix, parameters, {
-        threads,
-        checkpointSeconds,
-        report,
-        from,
+    const { model, built } = await withSnapshotMatrix(
+      dependencies,
+      { run, part: 'whole' },
+      signal,
+      async (given) => ({
+        built: given,
+        model: await trainWithCheckpoints(connection, attempt, given.matrix, parameters, {
+          threads,
+          checkpointSeconds,
+          report,
+          from,
+        }),
       }),
     );
     report({ step: 'storing the factors' });
-    return attempt.finish(async (session) => {
+    const result = await attempt.finish(async (session) => {
       await storeFactors(session, run, 'store.user_factors', model.userIds, model.userFactors, model);
       await storeFactors(session, run, 'store.item_factors', model.itemIds, model.itemFactors, model);
       await session.db
@@ -54,6 +62,8 @@ export function refitModel(
       const rows = model.userIds.length + model.itemIds.length;
       return { rows, modelVersion, note: modelVersion };
     });
+    built.refitted = { model: { ...model, configuration: parameters }, token: attempt.token };
+    return result;
   });
 }
 
