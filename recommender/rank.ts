@@ -12,8 +12,8 @@ import { Lease, type Workspace } from './memory.ts';
 const PANEL = 8;
 /** 256 items of rank 20 are 20 KB: they stay in the fastest cache while a chunk of queries passes. */
 const PANELS_PER_BLOCK = 32;
-/** 16 groups of five: enough that a block of items is worth its loading. */
-const QUERIES_PER_CHUNK = 80;
+/** 16 groups of six: enough that a block of items is worth its loading. */
+const QUERIES_PER_CHUNK = 96;
 /** Bytes of the kernel's description of a ranking. */
 const TASK_BYTES = 128;
 const NO_ITEM = 0xffffffff;

@@ -11,7 +11,7 @@ const OPTIONS = [
   ...['-O3', '--noAssert', '--runtime', 'stub'],
   // 65,536 pages are all that 32-bit addresses reach.
   ...['--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'],
-  ...['--enable', 'simd', '--enable', 'threads', '--enable', 'bulk-memory'],
+  ...['--enable', 'simd', '--enable', 'threads', '--enable', 'bulk-memory', '--enable', 'relaxed-simd'],
 ];
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
