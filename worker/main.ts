@@ -17,6 +17,7 @@ import { pollerIdentity } from '../temporal/pollers.ts';
 import { registerSearchAttributes } from '../temporal/search-attributes.ts';
 import { createWorkers } from './create-workers.ts';
 import { createLogger, installRuntime } from './logging.ts';
+import { yieldToOtherSessions } from './precedence.ts';
 
 /** What a worker without its parent may still take. */
 const ORPHAN_MILLISECONDS = 2_000;
@@ -34,6 +35,7 @@ async function main(): Promise<void> {
   if (process.argv.slice(2).includes('--help')) return console.log(HELP);
   loadDotEnv();
   const environment = readEnvironment();
+  yieldToOtherSessions();
   await assertAnswers('DATABASE_URL', environment.DATABASE_URL);
   if (environment.SOURCE_DATABASE_URL !== undefined)
     await assertAnswers('SOURCE_DATABASE_URL', environment.SOURCE_DATABASE_URL);

@@ -41,6 +41,8 @@ export async function startWorkerProcess(
   const log = openSync(logFile, 'a');
   const start = (): ChildProcess =>
     spawn(process.execPath, [WORKER], {
+      // A session of its own, as of a service: see worker/precedence.ts.
+      detached: true,
       stdio: ['ignore', log, log, 'ipc'],
       env: {
         ...GLIBC,
