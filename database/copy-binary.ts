@@ -152,16 +152,22 @@ export function* encodeFactorRows(
   yield encodeTrailer();
 }
 
-/** A type of 4 or 8 bytes as `encodeRows` writes it; `smallint` is 2. */
-export type WireType = 'int2' | 'int4' | 'float8';
+/** A column of a binary COPY, a value a row. */
+export type WireColumn =
+  | NumberColumn
+  /** One of a few texts, by its place among them. */
+  | { type: 'text'; values: Int8Array; texts: readonly Buffer[] }
+  /** One of some lists, by its place among them, -1 for null; as `RankedLists` has them, `capacity` places each. */
+  | { type: 'int4[]'; values: Int32Array; counts: Uint32Array; capacity: number; items: Int32Array };
 
-const WIRE_BYTES = { int2: 2, int4: 4, float8: 8 } as const;
-
-/** A column of fixed width, a value a row; NaN is written as null. */
-export interface WireColumn {
-  type: WireType;
+/** NaN is written as null. */
+interface NumberColumn {
+  type: 'int2' | 'int4' | 'float8';
   values: Int8Array | Int32Array | Float64Array;
 }
+
+const NUMBER_BYTES = { int2: 2, int4: 4, float8: 8 } as const;
+const INT4_OID = 23;
 
 /** Encodes the first `rows` rows of columns for a binary COPY. */
 export function* encodeRows(columns: readonly WireColumn[], rows: number): Generator<Buffer> {
@@ -172,7 +178,7 @@ export function* encodeRows(columns: readonly WireColumn[], rows: number): Gener
 
 /** What stands between header and trailer; columns may take other values for the tuples after it. */
 export function* encodeTuples(columns: readonly WireColumn[], rows: number): Generator<Buffer> {
-  const rowBytes = 2 + columns.reduce((sum, { type }) => sum + 4 + WIRE_BYTES[type], 0);
+  const rowBytes = 2 + columns.reduce((sum, column) => sum + 4 + mostBytes(column), 0);
   const rowsPerChunk = Math.max(1, Math.floor(CHUNK_BYTES / rowBytes));
   for (let first = 0; first < rows; first += rowsPerChunk) {
     const last = Math.min(rows, first + rowsPerChunk);
@@ -181,10 +187,17 @@ export function* encodeTuples(columns: readonly WireColumn[], rows: number): Gen
     for (let row = first; row < last; row++) {
       view.setInt16(at, columns.length);
       at += 2;
-      for (const { type, values } of columns) at = writeField(view, type, values[row], at);
+      for (const column of columns) at = writeField(chunk, view, column, row, at);
     }
     yield chunk.subarray(0, at);
   }
+}
+
+/** Of a value, its length left out. */
+function mostBytes(column: WireColumn): number {
+  if (column.type === 'text') return Math.max(...column.texts.map(({ length }) => length));
+  if (column.type === 'int4[]') return ARRAY_HEADER_BYTES + column.capacity * 8;
+  return NUMBER_BYTES[column.type];
 }
 
 /** Its numbers are written by the view: the compiler knows what those methods do, and what a buffer's do it does not. */
@@ -193,17 +206,49 @@ function allocateChunk(bytes: number): [Buffer, DataView] {
   return [chunk, new DataView(chunk.buffer, chunk.byteOffset, chunk.length)];
 }
 
-function writeField(view: DataView, type: WireType, value: number, at: number): number {
-  if (Number.isNaN(value)) {
-    view.setInt32(at, -1);
-    return at + 4;
+function writeField(chunk: Buffer, view: DataView, column: WireColumn, row: number, at: number): number {
+  if (column.type === 'text') {
+    const text = column.texts[column.values[row]];
+    view.setInt32(at, text.length);
+    chunk.set(text, at + 4);
+    return at + 4 + text.length;
   }
-  const bytes = WIRE_BYTES[type];
+  if (column.type === 'int4[]') return writeList(view, column, column.values[row], at);
+  const value = column.values[row];
+  if (Number.isNaN(value)) return writeNull(view, at);
+  const bytes = NUMBER_BYTES[column.type];
   view.setInt32(at, bytes);
-  if (type === 'int4') view.setInt32(at + 4, value);
-  else if (type === 'float8') view.setFloat64(at + 4, value);
+  if (column.type === 'int4') view.setInt32(at + 4, value);
+  else if (column.type === 'float8') view.setFloat64(at + 4, value);
   else view.setInt16(at + 4, value);
   return at + 4 + bytes;
+}
+
+function writeList(
+  view: DataView,
+  { counts, capacity, items }: Extract<WireColumn, { type: 'int4[]' }>,
+  list: number,
+  at: number,
+): number {
+  if (list < 0) return writeNull(view, at);
+  const count = counts[list];
+  view.setInt32(at, ARRAY_HEADER_BYTES + count * 8);
+  view.setInt32(at + 4, 1);
+  view.setInt32(at + 8, 0);
+  view.setInt32(at + 12, INT4_OID);
+  view.setInt32(at + 16, count);
+  view.setInt32(at + 20, 1);
+  at += 4 + ARRAY_HEADER_BYTES;
+  for (let place = 0; place < count; place++, at += 8) {
+    view.setInt32(at, 4);
+    view.setInt32(at + 4, items[list * capacity + place]);
+  }
+  return at;
+}
+
+function writeNull(view: DataView, at: number): number {
+  view.setInt32(at, -1);
+  return at + 4;
 }
 
 /** What every binary COPY begins with. */

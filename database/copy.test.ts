@@ -2,7 +2,13 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type TestDatabase, createTestDatabase } from '../test/support/database.ts';
 import { copyIn, copyOut } from './copy.ts';
 import { LAST_SECOND, encodeBlocks } from './copy-columns.ts';
-import { encodeFactorRows, encodeRows, readFactorRows, readFixedColumns } from './copy-binary.ts';
+import {
+  type WireColumn,
+  encodeFactorRows,
+  encodeRows,
+  readFactorRows,
+  readFixedColumns,
+} from './copy-binary.ts';
 import { transaction } from './session.ts';
 
 let database: TestDatabase;
@@ -45,6 +51,35 @@ test('rows go in and come out with every bit, NaN as null', async () => {
     readFixedColumns(copyOut(client, 'select a, b from numbers order by a'), out),
   );
   expect(out).toEqual({ columns, filled: a.length });
+});
+
+test('texts and lists go in beside numbers, a list that is not there as null', async () => {
+  await database.pool.query(
+    'drop table if exists lists; create table lists (a integer, kind text, listed integer[])',
+  );
+  const columns: WireColumn[] = [
+    { type: 'int4', values: Int32Array.of(1, 2, 3) },
+    { type: 'text', values: Int8Array.of(1, 0, 1), texts: [Buffer.from('one'), Buffer.from('größer')] },
+    {
+      type: 'int4[]',
+      values: Int32Array.of(1, -1, 0),
+      counts: Uint32Array.of(2, 3),
+      capacity: 3,
+      items: Int32Array.of(7, -8, 0, 4, 5, 6),
+    },
+  ];
+  await transaction(database, ({ client }) =>
+    copyIn(
+      client,
+      { table: 'lists', columns: ['a', 'kind', 'listed'], options: 'format binary' },
+      encodeRows(columns, 3),
+    ),
+  );
+  expect((await database.pool.query('select * from lists order by a')).rows).toEqual([
+    { a: 1, kind: 'größer', listed: [4, 5, 6] },
+    { a: 2, kind: 'one', listed: null },
+    { a: 3, kind: 'größer', listed: [7, -8] },
+  ]);
 });
 
 test('columns go in, block by block, instants to the second from long ago until far from now', async () => {
