@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream';
 const SIGNATURE_BYTES = 11;
 /** Signature, flags and the length of an extension that no server sends. */
 const HEADER_BYTES = SIGNATURE_BYTES + 8;
+const INT4_OID = 23;
 const FLOAT4_OID = 700;
 /** Dimensions, null flag, element type, length, lower bound. */
 const ARRAY_HEADER_BYTES = 20;
@@ -116,49 +117,29 @@ function grown<T extends Int32Array | Float32Array>(values: T, type: new (length
  * Encodes rows of (run, id, real[]) for a binary COPY into a table of factors.
  * @param ids one a row; @param factors row-major, `rank` values a row
  */
-export function* encodeFactorRows(
+export function encodeFactorRows(
   run: number,
   ids: Int32Array,
   factors: Float32Array,
   rank: number,
 ): Generator<Buffer> {
-  yield encodeHeader();
-  const rowBytes = 2 + 8 + 8 + 4 + ARRAY_HEADER_BYTES + rank * 8;
-  const rowsPerChunk = Math.max(1, Math.floor(CHUNK_BYTES / rowBytes));
-  for (let first = 0; first < ids.length; first += rowsPerChunk) {
-    const last = Math.min(ids.length, first + rowsPerChunk);
-    const [chunk, view] = allocateChunk((last - first) * rowBytes);
-    let at = 0;
-    for (let row = first; row < last; row++) {
-      view.setInt16(at, 3);
-      view.setInt32(at + 2, 4);
-      view.setInt32(at + 6, run);
-      view.setInt32(at + 10, 4);
-      view.setInt32(at + 14, ids[row]);
-      view.setInt32(at + 18, ARRAY_HEADER_BYTES + rank * 8);
-      view.setInt32(at + 22, 1);
-      view.setInt32(at + 26, 0);
-      view.setInt32(at + 30, FLOAT4_OID);
-      view.setInt32(at + 34, rank);
-      view.setInt32(at + 38, 1);
-      at += 22 + ARRAY_HEADER_BYTES;
-      for (let from = row * rank; from < (row + 1) * rank; from++, at += 8) {
-        view.setInt32(at, 4);
-        view.setFloat32(at + 4, factors[from]);
-      }
-    }
-    yield chunk;
-  }
-  yield encodeTrailer();
+  const columns: RowColumn[] = [
+    { type: 'int4', values: new Int32Array(ids.length).fill(run) },
+    { type: 'int4', values: ids },
+    { type: 'float4[]', values: factors, length: rank },
+  ];
+  return encodeRows(columns, ids.length);
 }
 
-/** A column of a binary COPY, a value a row. */
-export type WireColumn =
+/** A column whose fields may differ in length or be null, a value a row. */
+export type RowColumn =
   | NumberColumn
   /** One of a few texts, by its place among them. */
   | { type: 'text'; values: Int8Array; texts: readonly Buffer[] }
   /** One of some lists, by its place among them, -1 for null; as `RankedLists` has them, `capacity` places each. */
-  | { type: 'int4[]'; values: Int32Array; counts: Uint32Array; capacity: number; items: Int32Array };
+  | { type: 'int4[]'; values: Int32Array; counts: Uint32Array; capacity: number; items: Int32Array }
+  /** Row-major, `length` values a row. */
+  | { type: 'float4[]'; values: Float32Array; length: number };
 
 /** NaN is written as null. */
 interface NumberColumn {
@@ -167,22 +148,17 @@ interface NumberColumn {
 }
 
 const NUMBER_BYTES = { int2: 2, int4: 4, float8: 8 } as const;
-const INT4_OID = 23;
 
-/** Encodes the first `rows` rows of columns for a binary COPY. */
-export function* encodeRows(columns: readonly WireColumn[], rows: number): Generator<Buffer> {
+/** Encodes the first `rows` rows of columns for a binary COPY; `encodeBlocks` where all fields are there and of one length. */
+export function* encodeRows(columns: readonly RowColumn[], rows: number): Generator<Buffer> {
   yield encodeHeader();
-  yield* encodeTuples(columns, rows);
-  yield encodeTrailer();
-}
-
-/** What stands between header and trailer; columns may take other values for the tuples after it. */
-export function* encodeTuples(columns: readonly WireColumn[], rows: number): Generator<Buffer> {
-  const rowBytes = 2 + columns.reduce((sum, column) => sum + 4 + mostBytes(column), 0);
+  const rowBytes = columns.reduce((sum, column) => sum + 4 + mostBytes(column), 2);
   const rowsPerChunk = Math.max(1, Math.floor(CHUNK_BYTES / rowBytes));
   for (let first = 0; first < rows; first += rowsPerChunk) {
     const last = Math.min(rows, first + rowsPerChunk);
-    const [chunk, view] = allocateChunk((last - first) * rowBytes);
+    const chunk = Buffer.allocUnsafe((last - first) * rowBytes);
+    // Numbers are written by the view: the compiler knows what its methods do, and what a buffer's do it does not.
+    const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.length);
     let at = 0;
     for (let row = first; row < last; row++) {
       view.setInt16(at, columns.length);
@@ -191,22 +167,18 @@ export function* encodeTuples(columns: readonly WireColumn[], rows: number): Gen
     }
     yield chunk.subarray(0, at);
   }
+  yield encodeTrailer();
 }
 
 /** Of a value, its length left out. */
-function mostBytes(column: WireColumn): number {
+function mostBytes(column: RowColumn): number {
   if (column.type === 'text') return Math.max(...column.texts.map(({ length }) => length));
-  if (column.type === 'int4[]') return ARRAY_HEADER_BYTES + column.capacity * 8;
+  if (column.type === 'int4[]') return arrayBytes(column.capacity);
+  if (column.type === 'float4[]') return arrayBytes(column.length);
   return NUMBER_BYTES[column.type];
 }
 
-/** Its numbers are written by the view: the compiler knows what those methods do, and what a buffer's do it does not. */
-function allocateChunk(bytes: number): [Buffer, DataView] {
-  const chunk = Buffer.allocUnsafe(bytes);
-  return [chunk, new DataView(chunk.buffer, chunk.byteOffset, chunk.length)];
-}
-
-function writeField(chunk: Buffer, view: DataView, column: WireColumn, row: number, at: number): number {
+function writeField(chunk: Buffer, view: DataView, column: RowColumn, row: number, at: number): number {
   if (column.type === 'text') {
     const text = column.texts[column.values[row]];
     view.setInt32(at, text.length);
@@ -214,6 +186,7 @@ function writeField(chunk: Buffer, view: DataView, column: WireColumn, row: numb
     return at + 4 + text.length;
   }
   if (column.type === 'int4[]') return writeList(view, column, column.values[row], at);
+  if (column.type === 'float4[]') return writeVector(view, column, row, at);
   const value = column.values[row];
   if (Number.isNaN(value)) return writeNull(view, at);
   const bytes = NUMBER_BYTES[column.type];
@@ -226,22 +199,43 @@ function writeField(chunk: Buffer, view: DataView, column: WireColumn, row: numb
 
 function writeList(
   view: DataView,
-  { counts, capacity, items }: Extract<WireColumn, { type: 'int4[]' }>,
+  { counts, capacity, items }: Extract<RowColumn, { type: 'int4[]' }>,
   list: number,
   at: number,
 ): number {
   if (list < 0) return writeNull(view, at);
-  const count = counts[list];
-  view.setInt32(at, ARRAY_HEADER_BYTES + count * 8);
-  view.setInt32(at + 4, 1);
-  view.setInt32(at + 8, 0);
-  view.setInt32(at + 12, INT4_OID);
-  view.setInt32(at + 16, count);
-  view.setInt32(at + 20, 1);
-  at += 4 + ARRAY_HEADER_BYTES;
-  for (let place = 0; place < count; place++, at += 8) {
+  at = writeArrayHeader(view, INT4_OID, counts[list], at);
+  for (let from = list * capacity, end = from + counts[list]; from < end; from++, at += 8) {
     view.setInt32(at, 4);
-    view.setInt32(at + 4, items[list * capacity + place]);
+    view.setInt32(at + 4, items[from]);
+  }
+  return at;
+}
+
+function writeVector(
+  view: DataView,
+  { values, length }: Extract<RowColumn, { type: 'float4[]' }>,
+  row: number,
+  at: number,
+): number {
+  at = writeArrayHeader(view, FLOAT4_OID, length, at);
+  for (let from = row * length, end = from + length; from < end; from++, at += 8) {
+    view.setInt32(at, 4);
+    view.setFloat32(at + 4, values[from]);
+  }
+  return at;
+}
+
+/** Of so many elements of 4 bytes. */
+function arrayBytes(elements: number): number {
+  return ARRAY_HEADER_BYTES + elements * 8;
+}
+
+/** The length of the field, one dimension, no nulls, the type of elements, how many, and where they are counted from. */
+function writeArrayHeader(view: DataView, type: number, elements: number, at: number): number {
+  for (const value of [arrayBytes(elements), 1, 0, type, elements, 1]) {
+    view.setInt32(at, value);
+    at += 4;
   }
   return at;
 }

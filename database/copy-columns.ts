@@ -4,12 +4,13 @@ import { encodeHeader, encodeTrailer } from './copy-binary.ts';
 
 /** A column as PostgreSQL has it, and where its values stand. */
 export type WireColumn =
-  | { type: 'int4'; values: Int32Array }
+  | { type: 'int2' | 'int4'; values: Int32Array }
   | { type: 'float4'; values: Float32Array }
+  | { type: 'float8'; values: Float64Array }
   /** Whole seconds since 1970, at most `LAST_SECOND`. */
   | { type: 'timestamp'; values: Float64Array };
 
-const BYTES = { int4: 4, float4: 4, timestamp: 8 } as const;
+const BYTES = { int2: 2, int4: 4, float4: 4, float8: 8, timestamp: 8 } as const;
 /** From 1970 to 2000, where PostgreSQL begins to count. */
 const EPOCH_SECONDS = 946_684_800;
 /** In the year 2255: so many microseconds are the last that a double holds exactly. */
@@ -49,8 +50,12 @@ export async function* encodeBlocks(
 function writeColumn(view: DataView, column: WireColumn, rows: number, first: number, step: number): void {
   if (column.type === 'int4') {
     for (let row = 0, at = first; row < rows; row++, at += step) view.setInt32(at, column.values[row]);
+  } else if (column.type === 'int2') {
+    for (let row = 0, at = first; row < rows; row++, at += step) view.setInt16(at, column.values[row]);
   } else if (column.type === 'float4') {
     for (let row = 0, at = first; row < rows; row++, at += step) view.setFloat32(at, column.values[row]);
+  } else if (column.type === 'float8') {
+    for (let row = 0, at = first; row < rows; row++, at += step) view.setFloat64(at, column.values[row]);
   } else {
     for (let row = 0, at = first; row < rows; row++, at += step) {
       const microseconds = (column.values[row] - EPOCH_SECONDS) * 1e6;

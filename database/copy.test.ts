@@ -3,7 +3,7 @@ import { type TestDatabase, createTestDatabase } from '../test/support/database.
 import { copyIn, copyOut } from './copy.ts';
 import { LAST_SECOND, encodeBlocks } from './copy-columns.ts';
 import {
-  type WireColumn,
+  type RowColumn,
   encodeFactorRows,
   encodeRows,
   readFactorRows,
@@ -57,7 +57,7 @@ test('texts and lists go in beside numbers, a list that is not there as null', a
   await database.pool.query(
     'drop table if exists lists; create table lists (a integer, kind text, listed integer[])',
   );
-  const columns: WireColumn[] = [
+  const columns: RowColumn[] = [
     { type: 'int4', values: Int32Array.of(1, 2, 3) },
     { type: 'text', values: Int8Array.of(1, 0, 1), texts: [Buffer.from('one'), Buffer.from('größer')] },
     {

@@ -1,4 +1,4 @@
-import { type WireColumn, encodeHeader, encodeTrailer, encodeTuples } from '../../database/copy-binary.ts';
+import { type WireColumn, encodeBlocks } from '../../database/copy-columns.ts';
 import { copyIn } from '../../database/copy.ts';
 import type { Session } from '../../database/session.ts';
 import { partitionName } from '../../database/versions.ts';
@@ -27,6 +27,7 @@ export function copyLists(
   { table, columns }: { table: string; columns: [string, string, string] },
   lists: RankedLists,
 ): Promise<number> {
+  const block = createBlock(run);
   return copyIn(
     client,
     {
@@ -34,40 +35,43 @@ export function copyLists(
       columns: ['run', columns[0], 'rank', columns[1], columns[2]],
       options: 'format binary',
     },
-    encodeLists(run, lists),
+    encodeBlocks(Object.values(block), fillFrom(lists, block)),
   );
 }
 
-/** So many entries are laid out as columns at a time, in the same arrays: garbage of this size would be collected at once. */
-const ENTRIES = 1 << 14;
+/** So many entries are encoded at a time, from the same arrays: garbage of their size would be collected at once. */
+const ENTRIES = 1 << 12;
 
-function* encodeLists(run: number, { ids, counts, capacity, items, scores }: RankedLists): Generator<Buffer> {
-  const users = new Int32Array(ENTRIES);
-  const ranks = new Int32Array(ENTRIES);
-  const listed = new Int32Array(ENTRIES);
-  const rounded = new Float64Array(ENTRIES);
-  const columns: WireColumn[] = [
-    { type: 'int4', values: new Int32Array(ENTRIES).fill(run) },
-    { type: 'int4', values: users },
-    { type: 'int2', values: ranks },
-    { type: 'int4', values: listed },
-    { type: 'float8', values: rounded },
-  ];
-  yield encodeHeader();
+/** Columns in the order of the COPY's. */
+function createBlock(run: number) {
+  return {
+    run: { type: 'int4', values: new Int32Array(ENTRIES).fill(run) },
+    ids: { type: 'int4', values: new Int32Array(ENTRIES) },
+    ranks: { type: 'int2', values: new Int32Array(ENTRIES) },
+    items: { type: 'int4', values: new Int32Array(ENTRIES) },
+    scores: { type: 'float8', values: new Float64Array(ENTRIES) },
+  } as const satisfies Record<string, WireColumn>;
+}
+
+/** Fills the block with entry after entry, and gives their number each time. */
+function* fillFrom(
+  { ids, counts, capacity, items, scores }: RankedLists,
+  block: ReturnType<typeof createBlock>,
+): Generator<number> {
   let entries = 0;
   for (let list = 0; list < ids.length; list++) {
     for (let place = 0; place < counts[list]; place++) {
-      users[entries] = ids[list];
-      ranks[entries] = place + 1;
-      listed[entries] = items[list * capacity + place];
-      rounded[entries] = roundScore(scores[list * capacity + place]);
+      const at = list * capacity + place;
+      block.ids.values[entries] = ids[list];
+      block.ranks.values[entries] = place + 1;
+      block.items.values[entries] = items[at];
+      block.scores.values[entries] = roundScore(scores[at]);
       if (++entries < ENTRIES) continue;
-      yield* encodeTuples(columns, entries);
+      yield entries;
       entries = 0;
     }
   }
-  yield* encodeTuples(columns, entries);
-  yield encodeTrailer();
+  yield entries;
 }
 
 /** Half away from zero at four digits. */

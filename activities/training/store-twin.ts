@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { copyIn } from '../../database/copy.ts';
-import { type WireColumn, encodeRows } from '../../database/copy-binary.ts';
+import { type RowColumn, encodeRows } from '../../database/copy-binary.ts';
 import type { Db } from '../../database/connect.ts';
 import { type Session, setLocal } from '../../database/session.ts';
 import {
@@ -66,7 +66,7 @@ async function writeUserMetrics(
   { byUser, lists }: Evaluation,
 ): Promise<number> {
   const users = byUser.userIds;
-  const columns: Record<string, WireColumn> = {
+  const columns: Record<string, RowColumn> = {
     run: { type: 'int4', values: new Int32Array(users.length).fill(run) },
     configuration: {
       type: 'text',
