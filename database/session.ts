@@ -56,6 +56,17 @@ export async function setLocal(db: Db, settings: Record<string, string>): Promis
   await sql`select ${sql.join(each)}`.execute(db);
 }
 
+/**
+ * The view that an open transaction has, for other transactions to have too (`TransactionOptions`); it then waits for them as
+ * long as they take. By one statement, so that whatever is sent after the call is behind it.
+ */
+export async function exportSnapshot(client: pg.PoolClient): Promise<{ snapshot: string }> {
+  const { rows } = await client.query<{ snapshot: string }>(
+    `select set_config('idle_in_transaction_session_timeout', '0', true), pg_export_snapshot() as snapshot`,
+  );
+  return { snapshot: rows[0].snapshot };
+}
+
 async function begin(client: pg.PoolClient, { isolation, snapshot }: TransactionOptions): Promise<void> {
   if (snapshot === undefined) {
     await client.query(isolation === undefined ? 'begin' : `begin isolation level ${isolation}`);

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { type Connection, isSameDatabase } from '../../database/connect.ts';
 import { copyIn, copyOut } from '../../database/copy.ts';
-import { type Session, setLocal, transaction } from '../../database/session.ts';
+import { type Session, exportSnapshot, setLocal, transaction } from '../../database/session.ts';
 import { LEFT_ALONE } from '../../database/versions.ts';
 import type { ActivityDependencies } from '../support/run.ts';
 
@@ -57,9 +57,7 @@ export function withSource<Result>(
     source,
     async ({ db, client }) => {
       // It holds the view open while others read.
-      await setLocal(db, { idle_in_transaction_session_timeout: '0' });
-      const { rows } = await client.query<{ snapshot: string }>('select pg_export_snapshot() as snapshot');
-      const view = { snapshot: rows[0].snapshot };
+      const view = await exportSnapshot(client);
       const ask = async <Row>(query: RawBuilder<Row>): Promise<Row[]> => (await query.execute(db)).rows;
       return body(
         isSameDatabase(connection, source)

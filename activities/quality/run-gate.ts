@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { CheckName } from '../../config/checks.ts';
 import type { Connection, Db } from '../../database/connect.ts';
-import { transaction } from '../../database/session.ts';
+import { exportSnapshot, transaction } from '../../database/session.ts';
 import type { GateScope } from '../../database/types/index.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
@@ -118,12 +118,8 @@ export async function tryMeasure(
       connection,
       ({ db, client }) =>
         measure(db, async (body) => {
-          // In one statement: the next that the measurement sends follows it, and this one is to have begun.
-          const { rows } = await client.query<{ snapshot: string }>(
-            `select set_config('idle_in_transaction_session_timeout', '0', true), pg_export_snapshot() as snapshot`,
-          );
-          const [{ snapshot }] = rows;
-          return transaction(connection, (other) => body(other.db), { signal, snapshot });
+          const view = await exportSnapshot(client);
+          return transaction(connection, (other) => body(other.db), { signal, ...view });
         }),
       { signal, isolation: 'repeatable read' },
     );

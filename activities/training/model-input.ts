@@ -3,7 +3,7 @@ import type { Connection, Db } from '../../database/connect.ts';
 import { copyOut } from '../../database/copy.ts';
 import { readFixedColumns } from '../../database/copy-binary.ts';
 import { databaseId } from '../../database/readers.ts';
-import { setLocal, transaction } from '../../database/session.ts';
+import { exportSnapshot, transaction } from '../../database/session.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import { partitionName } from '../../database/versions.ts';
 import { RatingColumns, splitRatings } from '../../recommender/index.ts';
@@ -91,12 +91,11 @@ async function readSnapshot(
         .select('silver_ratings')
         .where('run', '=', run)
         .executeTakeFirstOrThrow();
-      await setLocal(db, { idle_in_transaction_session_timeout: '0' });
-      const { rows } = await client.query<{ snapshot: string }>('select pg_export_snapshot() as snapshot');
+      const view = await exportSnapshot(client);
       const columns = new RatingColumns(ratings);
       try {
         const target = { columns: [columns.users, columns.items, columns.ratings], filled: 0 };
-        await readRanges(connection, await pageRanges(db, image), target, { signal, ...rows[0] });
+        await readRanges(connection, await pageRanges(db, image), target, { signal, ...view });
         if (target.filled !== ratings)
           throw new Error(`run ${run}: its snapshot holds ${target.filled} ratings, ${ratings} were written`);
         return { columns, train: await splitRatings(columns, seed, signal) };
