@@ -2,6 +2,7 @@ import type { Db } from '../../database/connect.ts';
 import { setLocal } from '../../database/session.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import { type VersionedTable, createPartitionAs } from '../../database/versions.ts';
+import { followedBy } from '../ingestion/batch.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import { withHeartbeat } from '../support/with-heartbeat.ts';
@@ -27,12 +28,7 @@ async function preferences(db: Db, context: Run): Promise<Query> {
  * free.
  */
 async function leaveProcessor(db: Db, run: number): Promise<void> {
-  const { follows } = await db
-    .selectFrom('bronze.batches')
-    .select('follows')
-    .where('_batch_id', '=', run)
-    .executeTakeFirstOrThrow();
-  if (follows !== null) await setLocal(db, { max_parallel_workers_per_gather: '0' });
+  if ((await followedBy(db, run)) !== null) await setLocal(db, { max_parallel_workers_per_gather: '0' });
 }
 
 /** The feature store of a run's snapshot; readers see it when the run is published. */

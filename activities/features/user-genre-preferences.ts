@@ -3,7 +3,7 @@ import type { Db } from '../../database/connect.ts';
 import { instant } from '../../database/constants.ts';
 import { attachedRuns, rowsOf } from '../../database/versions.ts';
 import type { Run } from '../support/run.ts';
-import { ofChangedUsers } from '../ingestion/batch.ts';
+import { followedBy, ofChangedUsers } from '../ingestion/batch.ts';
 
 /** The ten genres and their columns; a movie counts for each of its genres. */
 export const PREFERENCE_GENRES = {
@@ -38,11 +38,7 @@ function averageOfGenre(column: string): RawBuilder<number> {
  * features of a night that was not published are not kept.
  */
 export async function preferencesToFollow(db: Db, run: number): Promise<number | null> {
-  const { follows } = await db
-    .selectFrom('bronze.batches')
-    .select('follows')
-    .where('_batch_id', '=', run)
-    .executeTakeFirstOrThrow();
+  const follows = await followedBy(db, run);
   if (follows === null) return null;
   return (await attachedRuns(db, 'store.user_genre_preferences')).includes(follows) ? follows : null;
 }

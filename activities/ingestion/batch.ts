@@ -1,6 +1,7 @@
 /** The columns of a batch, and what they are in the source: types loose enough for any dirt. */
 
 import { type RawBuilder, sql } from 'kysely';
+import type { Db } from '../../database/connect.ts';
 import type { Run } from '../support/run.ts';
 
 export const RATING_COLUMNS = [
@@ -47,4 +48,14 @@ export function changedUsers(run: number): RawBuilder<unknown> {
   return sql`
     select user_id::integer as user_id from bronze.changed_users
     where _batch_id = ${sql.lit(run)} and user_id between -2147483648 and 2147483647`;
+}
+
+/** The run whose snapshot a run's batch changes; null where it is the whole source, or there is none. */
+export async function followedBy(db: Db, run: number): Promise<number | null> {
+  const batch = await db
+    .selectFrom('bronze.batches')
+    .select('follows')
+    .where('_batch_id', '=', run)
+    .executeTakeFirst();
+  return batch?.follows ?? null;
 }

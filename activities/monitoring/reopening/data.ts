@@ -4,6 +4,7 @@ import type { NightStage } from '../../../config/stages.ts';
 import type { Db } from '../../../database/connect.ts';
 import { heldSnapshots, voided } from '../../../database/snapshots.ts';
 import { type VersionedTable, attachedRuns } from '../../../database/versions.ts';
+import { followedBy } from '../../ingestion/batch.ts';
 import { SILVER_RULES } from '../../ingestion/refusal-reason.ts';
 import { missingTables } from '../../publishing/pointer.ts';
 import { SNAPSHOT_TABLES } from '../../publishing/store-tables.ts';
@@ -19,16 +20,6 @@ export function tablesOf(stage: NightStage, follows: number | null): VersionedTa
   if (follows === null) return [...tables];
   if (stage === 'bronze') return [...tables, 'bronze.fingerprints'];
   return tables.filter((table) => table !== 'bronze.fingerprints');
-}
-
-/** The run whose snapshot a run's batch changes; null where it is the whole source, or there is none. */
-export async function followedBy(db: Db, run: number): Promise<number | null> {
-  const batch = await db
-    .selectFrom('bronze.batches')
-    .select('follows')
-    .where('_batch_id', '=', run)
-    .executeTakeFirst();
-  return batch?.follows ?? null;
 }
 
 /** Of what a stage has left that which is not there any more, where the stages from `from` on need it. */

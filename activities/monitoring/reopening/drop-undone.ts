@@ -1,10 +1,11 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { type NightStage, stagesAround } from '../../../config/stages.ts';
 import type { Connection, Db } from '../../../database/connect.ts';
+import { followedBy } from '../../ingestion/batch.ts';
 import { dropPartitions } from '../../publishing/leftovers.ts';
 import type { RunReference } from '../../support/run.ts';
 import { type StageResult, runStage } from '../../support/stage.ts';
-import { followedBy, tablesOf } from './data.ts';
+import { tablesOf } from './data.ts';
 import { UNDO_STAGE } from './traces.ts';
 
 /**
