@@ -1,3 +1,4 @@
+import { sharedArray } from './memory.ts';
 import { createRandom } from './random.ts';
 import { runThreads } from './threads/pool.ts';
 import type { ThreadContext } from './threads/protocol.ts';
@@ -73,9 +74,7 @@ export async function pairedBootstrap(
 
 /** A user's values side by side, in the order in which they are read; shared, so that no thread has a copy. */
 function interleave(a: Float64Array, b: Float64Array, counts: Int32Array): Float64Array {
-  const values = new Float64Array(
-    new SharedArrayBuffer(counts.length * FIELDS * Float64Array.BYTES_PER_ELEMENT),
-  );
+  const values = sharedArray(Float64Array, counts.length * FIELDS);
   for (let user = 0; user < counts.length; user++) {
     values[user * FIELDS] = a[user];
     values[user * FIELDS + 1] = b[user];

@@ -1,6 +1,7 @@
 /** The holdout as evaluation needs it, user by user. */
 
 import { createLookup, indexIds } from './ids.ts';
+import { sharedArray } from './memory.ts';
 import type { RatingMatrix, RatingTriples } from './ratings.ts';
 import { runThreads } from './threads/pool.ts';
 
@@ -65,9 +66,9 @@ export function groupPairs({ holdout, userIds, itemIds }: GroupTask): GroupedHol
   for (let user = 0; user < userIds.length; user++) pairs[user + 1] += pairs[user];
   const next = pairs.slice();
   const known = pairs[userIds.length];
-  const items = new Int32Array(new SharedArrayBuffer(4 * known));
-  const ratings = new Float32Array(new SharedArrayBuffer(4 * known));
-  const unknown = new Float32Array(new SharedArrayBuffer(4 * (rows.length - known)));
+  const items = sharedArray(Int32Array, known);
+  const ratings = sharedArray(Float32Array, known);
+  const unknown = sharedArray(Float32Array, rows.length - known);
   let strangers = 0;
   for (let place = 0; place < order.length; place++) {
     const pair = order[place];
@@ -90,9 +91,9 @@ function usersOf(
 ): Pick<GroupedHoldout, 'users' | 'starts' | 'relevant'> {
   let count = 0;
   for (let user = 0; user + 1 < pairs.length; user++) if (pairs[user + 1] > pairs[user]) count++;
-  const users = new Uint32Array(new SharedArrayBuffer(4 * count));
-  const starts = new Uint32Array(new SharedArrayBuffer(4 * (count + 1)));
-  const relevant = new Int32Array(new SharedArrayBuffer(4 * count));
+  const users = sharedArray(Uint32Array, count);
+  const starts = sharedArray(Uint32Array, count + 1);
+  const relevant = sharedArray(Int32Array, count);
   for (let user = 0, at = 0; user + 1 < pairs.length; user++) {
     if (pairs[user + 1] === pairs[user]) continue;
     users[at] = user;

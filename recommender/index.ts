@@ -21,7 +21,7 @@ export type { GroupedHoldout } from './holdout.ts';
 export { evaluateModel } from './metrics.ts';
 export type { Evaluation, SampledLists, UserValues } from './metrics.ts';
 export { exportedWidth } from './export-factors.ts';
-export { NotEnoughMemoryError } from './memory.ts';
+export { NotEnoughMemoryError, sharedArray } from './memory.ts';
 export { RatingColumns, RatingMatrix, buildRatingMatrix, ratingAt } from './ratings.ts';
 export type { RatingTriples, SparseRows } from './ratings.ts';
 export { foldInItems, foldInUsers } from './fold-in.ts';

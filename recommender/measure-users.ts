@@ -6,6 +6,7 @@
 
 import { type GroupedHoldout, isRelevant } from './holdout.ts';
 import { createLookup } from './ids.ts';
+import { sharedArray } from './memory.ts';
 import { type Model, score } from './model.ts';
 import { type RankedLists, threadRange } from './ranked-lists.ts';
 import type { ThreadContext } from './threads/protocol.ts';
@@ -67,10 +68,10 @@ export function createUserValues(
   model: Pick<Model, 'userIds'>,
   { users, relevant }: GroupedHoldout,
 ): UserValues {
-  const floats = (): Float64Array => new Float64Array(new SharedArrayBuffer(8 * users.length));
+  const floats = (): Float64Array => sharedArray(Float64Array, users.length);
   return {
     userIds: Int32Array.from(users, (user) => model.userIds[user]),
-    scored: new Int32Array(new SharedArrayBuffer(4 * users.length)),
+    scored: sharedArray(Int32Array, users.length),
     squaredError: floats(),
     absoluteError: floats(),
     relevant,

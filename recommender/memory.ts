@@ -26,6 +26,11 @@ export type TypedArrayClass<View> = {
   new (buffer: SharedArrayBuffer, offset: number, length: number): View;
 };
 
+/** An array of its own that all threads see: what one is given of it is no copy. */
+export function sharedArray<View extends TypedArray>(type: TypedArrayClass<View>, length: number): View {
+  return new type(new SharedArrayBuffer(length * type.BYTES_PER_ELEMENT), 0, length);
+}
+
 /** Hands out regions of one WebAssembly memory, which grows as needed and never shrinks. */
 export class Workspace {
   readonly memory: WebAssembly.Memory;

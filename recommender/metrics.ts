@@ -1,6 +1,7 @@
 import { predictsRatings } from './configuration.ts';
 import { type GroupedHoldout, groupHoldout } from './holdout.ts';
 import { type DroppedPairs, type MeasureTask, type UserValues, createUserValues } from './measure-users.ts';
+import { type TypedArrayClass, sharedArray } from './memory.ts';
 import type { Model } from './model.ts';
 import type { RankedLists } from './ranked-lists.ts';
 import type { RatingMatrix, RatingTriples } from './ratings.ts';
@@ -72,7 +73,7 @@ export async function evaluateModel(
   });
   const { starts } = train.byItem;
   const byUser = createUserValues(model, grouped);
-  const isListed = new Uint8Array(new SharedArrayBuffer(itemIds.length));
+  const isListed = sharedArray(Uint8Array, itemIds.length);
   const measure: MeasureTask = {
     model: {
       rank: model.rank,
@@ -125,8 +126,7 @@ function sampleLists(
 
 /** A copy that threads see. */
 function shared<View extends Int32Array | Uint32Array | Float32Array>(values: View): View {
-  const Copy = values.constructor as new (buffer: SharedArrayBuffer) => View;
-  const copy = new Copy(new SharedArrayBuffer(values.byteLength));
+  const copy = sharedArray(values.constructor as TypedArrayClass<View>, values.length);
   copy.set(values);
   return copy;
 }

@@ -11,7 +11,9 @@ const NICENESS = 10;
 export function yieldToOtherSessions(): void {
   if (process.platform !== 'linux') return;
   try {
-    const [, , , session] = readFileSync('/proc/self/stat', 'utf8').split(') ').slice(-1)[0].split(' ');
+    const stat = readFileSync('/proc/self/stat', 'utf8');
+    // Behind the name, which may hold anything: state, parent, group, session.
+    const session = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3];
     if (Number(session) === process.pid) writeFileSync('/proc/self/autogroup', String(NICENESS));
   } catch {
     // A kernel without such groups: there threads' niceness is felt by all.

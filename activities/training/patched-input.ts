@@ -17,9 +17,10 @@ import {
   checksumOfRows,
   createLookup,
   joinChecksums,
+  sharedArray,
   splitRatings,
 } from '../../recommender/index.ts';
-import { changedUsers, ofChangedUsers } from '../ingestion/batch.ts';
+import { changedUsers, followedBy, ofChangedUsers } from '../ingestion/batch.ts';
 import type { ModelInput } from './kept-input.ts';
 import {
   type RegisteredSplit,
@@ -50,12 +51,7 @@ export async function patchSnapshot(
   signal: AbortSignal,
 ): Promise<(ModelInput & { checksums: SplitChecksums }) | null> {
   const { run, seed } = key;
-  const batch = await connection.db
-    .selectFrom('bronze.batches')
-    .select('follows')
-    .where('_batch_id', '=', run)
-    .executeTakeFirst();
-  const follows = batch?.follows ?? null;
+  const follows = await followedBy(connection.db, run);
   if (follows === null) return null;
   const before = await registeredSplit(connection, follows, seed);
   if (before === undefined) return null;
@@ -111,11 +107,10 @@ async function readChanges(
 
 /** In memory that a thread can see. */
 function sharedColumns(rows: number): RatingTriples {
-  const column = (): SharedArrayBuffer => new SharedArrayBuffer(rows * 4);
   return {
-    users: new Int32Array(column()),
-    items: new Int32Array(column()),
-    ratings: new Float32Array(column()),
+    users: sharedArray(Int32Array, rows),
+    items: sharedArray(Int32Array, rows),
+    ratings: sharedArray(Float32Array, rows),
   };
 }
 
