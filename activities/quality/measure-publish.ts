@@ -36,29 +36,14 @@ export async function measurePublish(db: Db, context: Run, beside: Beside): Prom
 
 const NO_LISTS: Observation = { observed: null, finding: 'no lists' };
 
-/** Each user's list: whether it is as long as it can be, and what in it should not be there. Of half of the users at a time. */
+/** Each user's list: whether it is as long as it can be, and what in it should not be there. */
 async function measureLists(db: Db, { run, settings, startedAt }: Run, beside: Beside) {
   const at = sql.lit(run);
   const image = sql.lit(await imageOf(db, run));
   const { excludeRated } = settings.recommendations;
   const judgedOf = (users: RawBuilder<unknown>): RawBuilder<unknown> =>
     judgedLists({ run, settings, startedAt }, image, users);
-  const judged = judgedOf(sql`true`);
-  const countOf = async (asked: Db, users: RawBuilder<unknown>) => {
-    const { rows } = await sql<Record<'entries' | 'incomplete' | 'rated', number>>`${judgedOf(users)}
-      select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete,
-             coalesce(sum(rated), 0) as rated
-      from judged`.execute(asked);
-    return rows[0];
-  };
-  const middle = sql.lit(await middleUser(db, run));
-  const halves = await Promise.all([
-    beside((other) => countOf(other, sql`user_id >= ${middle}`)),
-    countOf(db, sql`user_id < ${middle}`),
-  ]);
-  const [entries, incomplete, rated] = (['entries', 'incomplete', 'rated'] as const).map((of) =>
-    halves.reduce((sum, half) => sum + half[of], 0),
-  );
+  const { entries, incomplete, rated } = await countLists(db, run, beside, judgedOf);
   const observe = async (observed: number, query: RawBuilder<unknown>): Promise<Observation> =>
     entries === 0 ? NO_LISTS : { observed, sample: observed === 0 ? [] : await sample(db, query) };
   return {
@@ -66,7 +51,7 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run, beside: B
     checks: {
       recommendations_complete: await observe(
         incomplete,
-        sql`${judged} select user_id, entries, expected from judged where incomplete`,
+        sql`${judgedOf(sql`true`)} select user_id, entries, expected from judged where incomplete`,
       ),
       no_rated_movie: excludeRated
         ? await observe(
@@ -81,6 +66,32 @@ async function measureLists(db: Db, { run, settings, startedAt }: Run, beside: B
             skipped: 'skipped: lists may hold rated movies, recommendations.excludeRated is false',
           },
     },
+  };
+}
+
+/** Over all lists: those of half of the users by the measurement's own connection, the others' beside it. */
+async function countLists(
+  db: Db,
+  run: number,
+  beside: Beside,
+  judgedOf: (users: RawBuilder<unknown>) => RawBuilder<unknown>,
+) {
+  const countOf = async (asked: Db, users: RawBuilder<unknown>) => {
+    const { rows } = await sql<Record<'entries' | 'incomplete' | 'rated', number>>`${judgedOf(users)}
+      select coalesce(sum(entries), 0) as entries, count(*) filter (where incomplete) as incomplete,
+             coalesce(sum(rated), 0) as rated
+      from judged`.execute(asked);
+    return rows[0];
+  };
+  const middle = sql.lit(await middleUser(db, run));
+  const [upper, lower] = await Promise.all([
+    beside((other) => countOf(other, sql`user_id >= ${middle}`)),
+    countOf(db, sql`user_id < ${middle}`),
+  ]);
+  return {
+    entries: lower.entries + upper.entries,
+    incomplete: lower.incomplete + upper.incomplete,
+    rated: lower.rated + upper.rated,
   };
 }
 
