@@ -65,6 +65,11 @@ test('a gain of at least what is asked for, with an interval above zero, is a pr
 test.each([
   ['less than what is asked for', compared(0.002, 0.001, 0.003), 'less than the 0.003'],
   ['an interval across zero', compared(0.01, -0.001, 0.02), 'does not exclude zero'],
+  [
+    'an interval below zero',
+    compared(-0.01, -0.02, -0.001),
+    'interval -0.0200 to -0.0010, which leaves no gain',
+  ],
   ['a loss', compared(-0.01, -0.02, -0.005), 'loses 0.0100'],
 ])('%s keeps the champion', (_name, comparison, said) => {
   const found = decide(evidence({ comparison }), settings);

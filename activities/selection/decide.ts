@@ -108,6 +108,7 @@ function choose(evidence: Evidence, settings: Settings): Omit<Decision, 'alarm'>
   }
   const { gain, low, high } = gainOfB(comparison);
   const found = `${challenger.configuration} ${gain >= 0 ? 'gains' : 'loses'} ${Math.abs(gain).toFixed(4)} ${metric.toUpperCase()} against ${champion.configuration}, interval ${low.toFixed(4)} to ${high.toFixed(4)}`;
+  if (high < 0) return keep(`${found}, which leaves no gain`);
   if (!(low > 0)) return keep(`${found}, the interval does not exclude zero`);
   if (!(gain >= minimumImprovement)) return keep(`${found}, less than the ${minimumImprovement} asked for`);
   if (comparison.adjustedP >= SIGNIFICANCE) {
