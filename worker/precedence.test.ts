@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 function hasAutogroups(): boolean {
   try {
@@ -15,16 +15,29 @@ function hasAutogroups(): boolean {
 const script = `
   const { readFileSync } = await import('node:fs');
   const { yieldToOtherSessions } = await import(${JSON.stringify(new URL('./precedence.ts', import.meta.url))});
+  const nicenessOfSession = () => readFileSync('/proc/self/autogroup', 'utf8').trim();
+  const before = nicenessOfSession();
   yieldToOtherSessions();
-  console.log(readFileSync('/proc/self/autogroup', 'utf8'));`;
+  console.log(JSON.stringify({ before, after: nicenessOfSession() }));`;
 
-test.skipIf(!hasAutogroups()).each([
-  [true, /nice 10$/],
-  [false, /nice 0$/],
-])('in a session of its own (%s) others go first, in no other', async (detached, expected) => {
+async function nicenessOfSession(detached: boolean): Promise<{ before: string; after: string }> {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
     detached,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  expect((await text(child.stdout)).trim()).toMatch(expected);
+  return JSON.parse(await text(child.stdout)) as { before: string; after: string };
+}
+
+describe.skipIf(!hasAutogroups())('the niceness of a session', () => {
+  test('of its own is such that others go first', async () => {
+    const { before, after } = await nicenessOfSession(true);
+    expect(before).toMatch(/nice 0$/);
+    expect(after).toMatch(/nice 10$/);
+  });
+
+  // The session in which a machine starts has no group, and nothing to read of it.
+  test('of its parent too stays as it is', async () => {
+    const { before, after } = await nicenessOfSession(false);
+    expect(after).toBe(before);
+  });
 });
