@@ -51,9 +51,18 @@ export function isCopying(client: CopyClient): boolean {
   return copying.has(client);
 }
 
-/** Streams the result of `copy (query) to stdout` as PostgreSQL sends it. */
-export function copyOut(client: CopyClient, query: string, options = 'format binary'): Readable {
-  const stream = client.query(copyTo(`copy (${query}) to stdout with (${options})`));
+/** Streams what a query gives in COPY's binary format, as PostgreSQL sends it. */
+export function copyOut(client: CopyClient, query: string): Readable {
+  return copyFromServer(client, `(${query})`);
+}
+
+/** The same of columns of a table that is no partitioned one; its name as in a statement. */
+export function copyTableOut(client: CopyClient, table: string, columns: readonly string[]): Readable {
+  return copyFromServer(client, `${table} (${columns.map((column) => `"${column}"`).join(', ')})`);
+}
+
+function copyFromServer(client: CopyClient, source: string): Readable {
+  const stream = client.query(copyTo(`copy ${source} to stdout with (format binary)`));
   copying.add(client);
   stream.on('end', () => copying.delete(client));
   // Only an error of the server's own ends the COPY there too.

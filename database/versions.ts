@@ -33,6 +33,18 @@ export function rowsOf<Table extends VersionedTable>(
   return sql.table(partitionName(table, run));
 }
 
+/** The tables that hold the rows of one run: that of its own name, or what it is made of. */
+export async function leavesOf<Table extends VersionedTable>(
+  db: Db,
+  table: Table,
+  run: number,
+): Promise<RawBuilder<Selectable<Database[Table]>>[]> {
+  const { rows } = await sql<{ leaf: string }>`
+    select relid::regclass::text as leaf from pg_partition_tree(${partitionName(table, run)}::regclass)
+    where isleaf order by 1`.execute(db);
+  return rows.map(({ leaf }) => sql.raw(leaf));
+}
+
 /** The column that says which run a row belongs to. */
 export function versionColumn(table: VersionedTable): 'run' | '_batch_id' | 'image' {
   switch (table) {

@@ -7,7 +7,7 @@ import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { bringUpToDate } from './changed-image.ts';
 import { countRead } from './count-read.ts';
 import { SILVER_RULES } from './refusal-reason.ts';
-import { keepTotals } from './totals.ts';
+import { keepTotals, keepTotalsAfter, sumImage } from './totals.ts';
 import { buildWhole, showImage } from './whole-image.ts';
 
 export interface SilverResult extends StageResult {
@@ -39,14 +39,18 @@ export function buildSilver(
     if (follows === null)
       await buildWhole(attempt, { asOf: context.asOf, allAccepted: batch.all_accepted === true });
     report({ step: 'totals' });
-    return attempt.finish(async ({ db }) => {
+    return attempt.finish(async (session) => {
+      const { db } = session;
+      const image = follows?.image ?? run;
       if (follows === null) {
+        // First: others cannot read a part that is being shown.
+        await sumImage(connection, session, image, signal);
         await showImage(db, attempt, context.asOf);
+        await keepTotals(db, run);
       } else {
         await bringUpToDate(db, run, context.asOf, follows);
+        await keepTotalsAfter(db, run, image, follows.run);
       }
-      const image = follows?.image ?? run;
-      await keepTotals(db, run, image, follows?.run ?? null);
       // The gate counts the batch itself.
       const bronze = follows === null ? batch.ratings : await countRead(db, run);
       return keepSnapshot(db, context, { image, bronze });

@@ -1,9 +1,11 @@
 /** Exact sums by user and by movie, from which features, statistics and what is trending are made. */
 
 import { type RawBuilder, sql } from 'kysely';
-import type { Db } from '../../database/connect.ts';
+import type { Connection, Db } from '../../database/connect.ts';
+import { gather } from '../../database/gather.ts';
+import type { Session } from '../../database/session.ts';
 import { constantIds } from '../../database/constants.ts';
-import { createPartitionAs, rowsOf } from '../../database/versions.ts';
+import { createPartitionAs, leavesOf, rowsOf } from '../../database/versions.ts';
 import { ofChangedUsers } from './batch.ts';
 import { ADDED, REMOVED } from './changed-image.ts';
 import { joinFingerprints, rowHash } from './fingerprints.ts';
@@ -12,7 +14,9 @@ import { joinFingerprints, rowHash } from './fingerprints.ts';
 const POSITIVE = 4.0;
 const NEGATIVE = 2.0;
 
-/** Sums over the ratings of one user or movie. Half-stars are whole numbers, so that no order of adding changes them. */
+const NAMES = ['ratings', 'half_stars', 'half_stars_squared', 'positive', 'negative', 'first_at', 'last_at'];
+
+/** Sums over the ratings of one user or movie, by `NAMES`. Half-stars are whole numbers, so that no order of adding changes them. */
 const sums = sql`
   count(*)::integer as ratings,
   sum((rating * 2)::integer)::bigint as half_stars,
@@ -21,15 +25,47 @@ const sums = sql`
   (count(*) filter (where rating <= ${sql.lit(NEGATIVE)}))::integer as negative,
   min(rating_timestamp) as first_at, max(rating_timestamp) as last_at`;
 
-/** Totals of every user and rated movie of an image. Of users who are the same since `follows` they are carried over. */
-export async function keepTotals(db: Db, run: number, image: number, follows: number | null): Promise<void> {
-  if (follows === null) await keepUserTotals(db, run, image);
-  else await createPartitionAs(db, 'gold.user_totals', run, userTotalsAfter(run, image, follows));
-  const ofMovies =
-    follows === null || (await wasReopened(db, run))
-      ? totals(run, image, 'movie_id', sql`true`)
-      : await movieTotalsAfter(db, run, image, follows);
+const joinedSums = sql`
+  sum(ratings)::integer as ratings, sum(half_stars)::bigint as half_stars,
+  sum(half_stars_squared)::bigint as half_stars_squared, sum(positive)::integer as positive,
+  sum(negative)::integer as negative`;
+
+/** The sums of several parts' sums, by `NAMES`. */
+const joined = sql`${joinedSums}, min(first_at) as first_at, max(last_at) as last_at`;
+
+/** Totals of every user and rated movie after those of `follows`: of users who are the same since they are carried over. */
+export async function keepTotalsAfter(db: Db, run: number, image: number, follows: number): Promise<void> {
+  await createPartitionAs(db, 'gold.user_totals', run, userTotalsAfter(run, image, follows));
+  const ofMovies = (await wasReopened(db, run))
+    ? totals(run, image, 'movie_id', sql`true`)
+    : await movieTotalsAfter(db, run, image, follows);
   await createPartitionAs(db, 'gold.movie_totals', run, ofMovies);
+}
+
+/** Sums over a whole image, of its parts side by side, for `keepTotals`. */
+export async function sumImage(
+  connection: Connection,
+  session: Session,
+  image: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const parts = await leavesOf(session.db, 'silver.ratings', image);
+  await gather(
+    connection,
+    session,
+    { table: 'by_user', columns: ['user_id', ...NAMES, 'hashes'] },
+    parts.map(
+      (part) => sql`select user_id, ${sums}, sum(${rowHash}) as hashes from ${part} group by user_id`,
+    ),
+    signal,
+  );
+  await gather(
+    connection,
+    session,
+    { table: 'by_movie', columns: ['movie_id', ...NAMES] },
+    parts.map((part) => sql`select movie_id, ${sums} from ${part} group by movie_id`),
+    signal,
+  );
 }
 
 /** Whether the run may have brought the image up to date before: then what it changes now is not all that it has. */
@@ -42,12 +78,8 @@ async function wasReopened(db: Db, run: number): Promise<boolean> {
   return reopening !== undefined;
 }
 
-/** Totals and fingerprints of all users, in one pass over their ratings, and one over what was not accepted. */
-async function keepUserTotals(db: Db, run: number, image: number): Promise<void> {
-  await sql`
-    create temporary table by_user on commit drop as
-    select user_id, ${sums}, sum(${rowHash}) as hashes
-    from ${rowsOf('silver.ratings', image)} group by user_id`.execute(db);
+/** Totals of every user and rated movie, and the fingerprints of all users, by `sumImage` and what was not accepted. */
+export async function keepTotals(db: Db, run: number): Promise<void> {
   await createPartitionAs(
     db,
     'gold.user_totals',
@@ -55,6 +87,12 @@ async function keepUserTotals(db: Db, run: number, image: number): Promise<void>
     sql`
       select ${sql.lit(run)} as run, user_id, ratings, half_stars, half_stars_squared, positive, negative, first_at, last_at
       from by_user`,
+  );
+  await createPartitionAs(
+    db,
+    'gold.movie_totals',
+    run,
+    sql`select ${sql.lit(run)} as run, movie_id, ${joined} from by_movie group by movie_id`,
   );
   await createPartitionAs(
     db,
@@ -109,9 +147,7 @@ async function movieTotalsAfter(
     'integer',
   );
   return sql`
-    select ${sql.lit(run)} as run, t.movie_id, sum(ratings)::integer as ratings, sum(half_stars)::bigint as half_stars,
-           sum(half_stars_squared)::bigint as half_stars_squared, sum(positive)::integer as positive,
-           sum(negative)::integer as negative,
+    select ${sql.lit(run)} as run, t.movie_id, ${joinedSums},
            coalesce(min(e.first_at), min(t.first_at)) as first_at, coalesce(max(e.last_at), max(t.last_at)) as last_at
     from (
       select movie_id, ratings, half_stars, half_stars_squared, positive, negative, first_at, last_at from ${before} b
