@@ -69,19 +69,22 @@ export function nightTable(report: NightReport): TextTable {
   };
 }
 
-function timeRows({ first_night: first, ...night }: NightReport): string[][] {
-  const before = (figure: (night: NightFigures) => number): string =>
-    first === null ? '' : `; first night ${seconds(figure(first))}`;
+/** What a figure was in the night before, where there was one. */
+function inFirst({ first_night: first }: NightReport, show: (night: NightFigures) => string): string {
+  return first === null ? '' : `; first night ${show(first)}`;
+}
+
+function timeRows(night: NightReport): string[][] {
   return [
     [
       'wall',
       seconds(night.wall_seconds),
-      `from workflow start to published and logged${before((one) => one.wall_seconds)}`,
+      `from workflow start to published and logged${inFirst(night, (one) => seconds(one.wall_seconds))}`,
     ],
     [
       'orchestration',
       seconds(night.orchestration_seconds),
-      `no activity running, of ${night.activities}${before((one) => one.orchestration_seconds)}`,
+      `no activity running, of ${night.activities}${inFirst(night, (one) => seconds(one.orchestration_seconds))}`,
     ],
   ];
 }
@@ -100,9 +103,14 @@ function processorRows({ processor_seconds: own, others_share: others }: NightRe
   ];
 }
 
-function memoryRows({ worker_peak_rss_mb: worker, postgres_memory: postgres }: NightReport): string[][] {
+function memoryRows(night: NightReport): string[][] {
+  const { worker_peak_rss_mb: worker, postgres_memory: postgres } = night;
   return [
-    ['worker, peak resident', megabytes(worker), 'its process, in this night'],
+    [
+      'worker, peak resident',
+      megabytes(worker),
+      `its process, in this night${inFirst(night, (one) => megabytes(one.worker_peak_rss_mb))}`,
+    ],
     [
       'PostgreSQL, peak resident',
       megabytes(postgres?.peak_mb ?? null),
