@@ -11,19 +11,22 @@ export type CopyClient = pg.ClientBase;
 export interface CopyTarget {
   /** Qualified name, e.g. `bronze.ratings_run7`. */
   table: string;
-  columns: readonly string[];
+  /** All that the table has, in its order, by default. */
+  columns?: readonly string[];
   /** PostgreSQL's options, e.g. `format csv, header match`. Text format by default. */
   options?: string;
 }
 
+const listed = (columns: readonly string[]): string =>
+  `(${columns.map((column) => `"${column}"`).join(', ')})`;
+
 /** The COPY statement of a target. */
 export function copyInStatement({ table, columns, options }: CopyTarget): string {
-  const list = columns.map((column) => `"${column}"`).join(', ');
   const name = table
     .split('.')
     .map((part) => `"${part}"`)
     .join('.');
-  return `copy ${name} (${list}) from stdin${options === undefined ? '' : ` with (${options})`}`;
+  return `copy ${name}${columns === undefined ? '' : ` ${listed(columns)}`} from stdin${options === undefined ? '' : ` with (${options})`}`;
 }
 
 /**
@@ -58,7 +61,7 @@ export function copyOut(client: CopyClient, query: string): Readable {
 
 /** The same of columns of a table that is no partitioned one; its name as in a statement. */
 export function copyTableOut(client: CopyClient, table: string, columns: readonly string[]): Readable {
-  return copyFromServer(client, `${table} (${columns.map((column) => `"${column}"`).join(', ')})`);
+  return copyFromServer(client, `${table} ${listed(columns)}`);
 }
 
 function copyFromServer(client: CopyClient, source: string): Readable {

@@ -16,7 +16,7 @@ const sums = (half: number): RawBuilder<unknown> => sql`
   select half, id, sum(value) as total from halves where half = ${sql.lit(half)} group by half, id`;
 
 const gathered = (session: Session, queries: RawBuilder<unknown>[], signal = new AbortController().signal) =>
-  gather(database, session, { table: 'sums', columns: ['half', 'id', 'total'] }, queries, signal);
+  gather(database, session, 'sums', queries, signal);
 
 const atWork = async (): Promise<unknown> =>
   (

@@ -5,23 +5,19 @@ import type { Connection } from './connect.ts';
 import { copyIn, copyOut } from './copy.ts';
 import { type Session, exportSnapshot, transaction } from './session.ts';
 
-/** As Kysely builds it. */
-type Query = RawBuilder<unknown> | { toOperationNode(): unknown };
-
 /**
  * Makes a temporary table, gone at the end of the session's transaction, of what `queries` give together: the same columns, no
  * parameters. Each runs on a connection of its own, in the view that the transaction has now: where no two of them give rows of
  * one group that spares what PostgreSQL's parallel plans do, which has every process group some rows of all and puts the groups
  * together after. Rows pass through us by COPY as bytes, which we hold in memory until the last query has ended: for queries
  * that give far less than they read.
- * @param columns their names
  * @throws what the first query that fails throws, when none is at work any more
  */
 export async function gather(
   connection: Connection,
   { db, client }: Session,
-  { table, columns }: { table: string; columns: readonly string[] },
-  queries: readonly Query[],
+  table: string,
+  queries: readonly RawBuilder<unknown>[],
   signal: AbortSignal,
 ): Promise<void> {
   const made = sql`create temporary table ${sql.table(table)} on commit drop as ${queries[0]}`;
@@ -31,24 +27,20 @@ export async function gather(
   }
   await sql`${made} with no data`.execute(db);
   const view = await exportSnapshot(client);
-  signal.throwIfAborted();
   // Where one fails nobody waits for what the others find.
-  const stop = new AbortController();
-  const stopAll = (): void => stop.abort(signal.reason);
-  signal.addEventListener('abort', stopAll, { once: true });
+  const failed = new AbortController();
+  const stop = AbortSignal.any([signal, failed.signal]);
   const answers = queries.map((query) =>
     transaction<Buffer[]>(
       connection,
-      (other) => copyOut(other.client, sql`${query}`.compile(other.db).sql).toArray() as Promise<Buffer[]>,
-      { signal: stop.signal, ...view },
+      (other) => copyOut(other.client, query.compile(other.db).sql).toArray() as Promise<Buffer[]>,
+      { signal: stop, ...view },
     ).catch((error: unknown) => {
-      stop.abort(error);
+      failed.abort(error);
       throw error;
     }),
   );
   await Promise.allSettled(answers);
-  signal.removeEventListener('abort', stopAll);
-  stop.signal.throwIfAborted();
-  for (const answer of answers)
-    await copyIn(client, { table, columns, options: 'format binary' }, await answer);
+  stop.throwIfAborted();
+  for (const answer of answers) await copyIn(client, { table, options: 'format binary' }, await answer);
 }

@@ -34,11 +34,7 @@ export function rowsOf<Table extends VersionedTable>(
 }
 
 /** The tables that hold the rows of one run: that of its own name, or what it is made of. */
-export async function leavesOf<Table extends VersionedTable>(
-  db: Db,
-  table: Table,
-  run: number,
-): Promise<RawBuilder<Selectable<Database[Table]>>[]> {
+export async function leavesOf(db: Db, table: VersionedTable, run: number): Promise<RawBuilder<unknown>[]> {
   const { rows } = await sql<{ leaf: string }>`
     select relid::regclass::text as leaf from pg_partition_tree(${partitionName(table, run)}::regclass)
     where isleaf order by 1`.execute(db);

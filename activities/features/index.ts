@@ -1,5 +1,5 @@
-import type { Connection, Db } from '../../database/connect.ts';
-import { type Session, setLocal } from '../../database/session.ts';
+import type { Db } from '../../database/connect.ts';
+import { setLocal } from '../../database/session.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import { type VersionedTable, createPartitionAs } from '../../database/versions.ts';
 import { followedBy } from '../ingestion/batch.ts';
@@ -8,14 +8,20 @@ import { type StageResult, runStage } from '../support/stage.ts';
 import { withHeartbeat } from '../support/with-heartbeat.ts';
 import { movieFeatures } from './movie-features.ts';
 import { userFeatures } from './user-features.ts';
-import { allPreferences, preferencesAfter, preferencesToFollow } from './user-genre-preferences.ts';
+import { preferencesToFollow, userGenrePreferences } from './user-genre-preferences.ts';
 
 export type FeatureActivities = ReturnType<typeof createFeatureActivities>;
 
 type Query = Parameters<typeof createPartitionAs>[3];
 
 /** A definition: the query that gives a feature table's rows for a run. */
-type Definition = (session: Session, run: Run, signal: AbortSignal) => Query | Promise<Query>;
+type Definition = (db: Db, run: Run) => Query | Promise<Query>;
+
+/** By the totals of the snapshot, but for what only its ratings tell. */
+async function preferences(db: Db, context: Run): Promise<Query> {
+  const image = await imageOf(db, context.run);
+  return userGenrePreferences(db, context, image, await preferencesToFollow(db, context.run));
+}
 
 /**
  * Of what little has changed one process makes features while the experiments begin: with two, readers would find no processor
@@ -23,21 +29,6 @@ type Definition = (session: Session, run: Run, signal: AbortSignal) => Query | P
  */
 async function leaveProcessor(db: Db, run: number): Promise<void> {
   if ((await followedBy(db, run)) !== null) await setLocal(db, { max_parallel_workers_per_gather: '0' });
-}
-
-/** What only the ratings tell, not their totals. */
-async function preferences(
-  connection: Connection,
-  session: Session,
-  context: Run,
-  signal: AbortSignal,
-): Promise<Query> {
-  const { db } = session;
-  const image = await imageOf(db, context.run);
-  const follows = await preferencesToFollow(db, context.run);
-  return follows === null
-    ? allPreferences(connection, session, context, image, signal)
-    : preferencesAfter(db, context, image, follows);
 }
 
 /** The feature store of a run's snapshot; readers see it when the run is published. */
@@ -48,22 +39,15 @@ export function createFeatureActivities({ connection }: ActivityDependencies) {
       withHeartbeat(({ signal }) =>
         runStage(connection, { run, stage, signal }, async (attempt) => {
           const context = await loadRun(connection.db, run);
-          return attempt.finish(async (session) => {
-            await leaveProcessor(session.db, run);
-            const query = await definition(session, context, signal);
-            return { rows: await createPartitionAs(session.db, table, run, query) };
+          return attempt.finish(async ({ db }) => {
+            await leaveProcessor(db, run);
+            return { rows: await createPartitionAs(db, table, run, await definition(db, context)) };
           });
         }),
       );
   return {
-    buildUserFeatures: build('user-features', 'store.user_features', ({ db }, run) => userFeatures(db, run)),
-    buildMovieFeatures: build('movie-features', 'store.movie_features', ({ db }, run) =>
-      movieFeatures(db, run),
-    ),
-    buildUserGenrePreferences: build(
-      'user-genre-preferences',
-      'store.user_genre_preferences',
-      (session, run, signal) => preferences(connection, session, run, signal),
-    ),
+    buildUserFeatures: build('user-features', 'store.user_features', userFeatures),
+    buildMovieFeatures: build('movie-features', 'store.movie_features', movieFeatures),
+    buildUserGenrePreferences: build('user-genre-preferences', 'store.user_genre_preferences', preferences),
   };
 }

@@ -1,10 +1,7 @@
-import { type RawBuilder, type Selectable, sql } from 'kysely';
-import type { Connection, Db } from '../../database/connect.ts';
-import { gather } from '../../database/gather.ts';
-import type { Database } from '../../database/types/index.ts';
-import type { Session } from '../../database/session.ts';
+import { type RawBuilder, sql } from 'kysely';
+import type { Db } from '../../database/connect.ts';
 import { instant } from '../../database/constants.ts';
-import { attachedRuns, leavesOf, rowsOf } from '../../database/versions.ts';
+import { attachedRuns, rowsOf } from '../../database/versions.ts';
 import type { Run } from '../support/run.ts';
 import { followedBy, ofChangedUsers } from '../ingestion/batch.ts';
 
@@ -46,11 +43,17 @@ export async function preferencesToFollow(db: Db, run: number): Promise<number |
   return (await attachedRuns(db, 'store.user_genre_preferences')).includes(follows) ? follows : null;
 }
 
-const columns = Object.entries(PREFERENCE_GENRES);
-
-/** The movies of a run that have one of the ten genres, and for each of these whether they have it. */
-function moviesByGenre(db: Db, run: number, { grouped }: { grouped: boolean }) {
+/**
+ * Average rating by genre, 0 where there is none, for users with a rating in at least one of the ten. Those of users
+ * who are the same since `follows`, a run whose table is there, are carried over.
+ */
+export function userGenrePreferences(db: Db, { run, startedAt }: Run, image: number, follows: number | null) {
+  const columns = Object.entries(PREFERENCE_GENRES);
   const genres = Object.values(PREFERENCE_GENRES);
+  const changed = db
+    .selectFrom('bronze.changed_users')
+    .where('_batch_id', '=', sql.lit(run))
+    .select('bronze.changed_users.user_id');
   const genresOf = (which: (genre: string) => RawBuilder<boolean>) =>
     columns.map(([column, genre]) => which(genre).as(column));
   const includes = (genre: string) => sql<boolean>`${sql.lit(genre)} = any(genre_list)`;
@@ -59,68 +62,24 @@ function moviesByGenre(db: Db, run: number, { grouped }: { grouped: boolean }) {
     .where('run', '=', sql.lit(run))
     .where(sql<boolean>`genre_list && array[${sql.join(genres.map((genre) => sql.lit(genre)))}]`)
     .select('movie_id');
-  return grouped
-    ? ofTheTen
-        .groupBy('movie_id')
-        .select(genresOf((genre) => sql`bool_or(${includes(genre)})`))
-        .as('movie')
-    : ofTheTen.select(genresOf(includes)).as('movie');
-}
-
-/**
- * Average rating by genre, 0 where there is none, for users with a rating in at least one of the ten.
- * @param ratings those to go by
- */
-function averages(
-  db: Db,
-  { run, startedAt }: Run,
-  ratings: RawBuilder<Selectable<Database['silver.ratings']>>,
-  movies: ReturnType<typeof moviesByGenre>,
-) {
-  return db
-    .selectFrom(ratings.as('rating'))
+  // Of all ratings grouped, so that a movie's genres are looked at once: otherwise the planner does so with each rating. Of
+  // few it does not matter, and how many groups there are it guesses wrong.
+  const movies =
+    follows === null
+      ? ofTheTen
+          .groupBy('movie_id')
+          .select(genresOf((genre) => sql`bool_or(${includes(genre)})`))
+          .as('movie')
+      : ofTheTen.select(genresOf(includes)).as('movie');
+  const computed = db
+    .selectFrom(rowsOf('silver.ratings', image).as('rating'))
     .innerJoin(movies, 'movie.movie_id', 'rating.movie_id')
+    .$if(follows !== null, (query) => query.where(ofChangedUsers(run)))
     .groupBy('rating.user_id')
     .select([sql.lit(run).as('run'), 'rating.user_id'])
     .select(columns.map(([column]) => averageOfGenre(column).as(column)))
     .select(instant(startedAt).as('_computed_at'));
-}
-
-/** Preferences of all users of an image, of whose parts each has users of its own. */
-export async function allPreferences(
-  connection: Connection,
-  session: Session,
-  context: Run,
-  image: number,
-  signal: AbortSignal,
-): Promise<RawBuilder<unknown>> {
-  const { db } = session;
-  // Grouped, so that a movie's genres are looked at once: otherwise the planner does so with each rating.
-  const movies = moviesByGenre(db, context.run, { grouped: true });
-  const parts = await leavesOf(db, 'silver.ratings', image);
-  await gather(
-    connection,
-    session,
-    {
-      table: 'preferences',
-      columns: ['run', 'user_id', ...Object.keys(PREFERENCE_GENRES), '_computed_at'],
-    },
-    parts.map((part) => averages(db, context, part, movies)),
-    signal,
-  );
-  return sql`select * from preferences`;
-}
-
-/** The same where those of users who are the same since `follows`, a run whose table is there, are carried over. */
-export function preferencesAfter(db: Db, context: Run, image: number, follows: number) {
-  const { run } = context;
-  const changed = db
-    .selectFrom('bronze.changed_users')
-    .where('_batch_id', '=', sql.lit(run))
-    .select('bronze.changed_users.user_id');
-  // Of few ratings the planner guesses wrong how many groups there would be.
-  const movies = moviesByGenre(db, run, { grouped: false });
-  const computed = averages(db, context, rowsOf('silver.ratings', image), movies).where(ofChangedUsers(run));
+  if (follows === null) return computed;
   const carried = db
     .selectFrom('store.user_genre_preferences as before')
     .where('run', '=', sql.lit(follows))

@@ -14,9 +14,7 @@ import { joinFingerprints, rowHash } from './fingerprints.ts';
 const POSITIVE = 4.0;
 const NEGATIVE = 2.0;
 
-const NAMES = ['ratings', 'half_stars', 'half_stars_squared', 'positive', 'negative', 'first_at', 'last_at'];
-
-/** Sums over the ratings of one user or movie, by `NAMES`. Half-stars are whole numbers, so that no order of adding changes them. */
+/** Sums over the ratings of one user or movie. Half-stars are whole numbers, so that no order of adding changes them. */
 const sums = sql`
   count(*)::integer as ratings,
   sum((rating * 2)::integer)::bigint as half_stars,
@@ -25,13 +23,11 @@ const sums = sql`
   (count(*) filter (where rating <= ${sql.lit(NEGATIVE)}))::integer as negative,
   min(rating_timestamp) as first_at, max(rating_timestamp) as last_at`;
 
+/** Of several such sums, but for the timestamps. */
 const joinedSums = sql`
   sum(ratings)::integer as ratings, sum(half_stars)::bigint as half_stars,
   sum(half_stars_squared)::bigint as half_stars_squared, sum(positive)::integer as positive,
   sum(negative)::integer as negative`;
-
-/** The sums of several parts' sums, by `NAMES`. */
-const joined = sql`${joinedSums}, min(first_at) as first_at, max(last_at) as last_at`;
 
 /** Totals of every user and rated movie after those of `follows`: of users who are the same since they are carried over. */
 export async function keepTotalsAfter(db: Db, run: number, image: number, follows: number): Promise<void> {
@@ -53,7 +49,7 @@ export async function sumImage(
   await gather(
     connection,
     session,
-    { table: 'by_user', columns: ['user_id', ...NAMES, 'hashes'] },
+    'by_user',
     parts.map(
       (part) => sql`select user_id, ${sums}, sum(${rowHash}) as hashes from ${part} group by user_id`,
     ),
@@ -62,7 +58,7 @@ export async function sumImage(
   await gather(
     connection,
     session,
-    { table: 'by_movie', columns: ['movie_id', ...NAMES] },
+    'by_movie',
     parts.map((part) => sql`select movie_id, ${sums} from ${part} group by movie_id`),
     signal,
   );
@@ -92,7 +88,9 @@ export async function keepTotals(db: Db, run: number): Promise<void> {
     db,
     'gold.movie_totals',
     run,
-    sql`select ${sql.lit(run)} as run, movie_id, ${joined} from by_movie group by movie_id`,
+    sql`
+      select ${sql.lit(run)} as run, movie_id, ${joinedSums}, min(first_at) as first_at, max(last_at) as last_at
+      from by_movie group by movie_id`,
   );
   await createPartitionAs(
     db,
