@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
 
 /** Functions of `recommender/kernel/index.ts`; pointers are byte offsets into the memory. */
 export interface Kernel {
@@ -19,6 +20,13 @@ export interface Kernel {
   rankQueries(task: number, from: number, to: number, scratch: number): void;
   rankBytes(count: number, dimensions: number): number;
 }
+
+/**
+ * V8 then computes what the kernel stores in pairs with vectors of 256 bits where the processor has them: the same
+ * operations on the same numbers, so the same bits. An experiment of V8's, which Node 24 is built with; see decision 13.
+ */
+const { v8_enable_wasm_simd256_revec: hasPairing } = process.config.variables as Record<string, unknown>;
+if (hasPairing === 1) setFlagsFromString('--experimental-wasm-revectorize');
 
 const FILE = fileURLToPath(new URL('../../build/kernel.wasm', import.meta.url));
 let compiled: WebAssembly.Module | undefined;
