@@ -4,7 +4,12 @@ import type { Db } from '../../database/connect.ts';
 import { configurationKey } from '../../recommender/index.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
-import { type PairedComparison, comparePaired, insertComparisons } from './paired-comparison.ts';
+import {
+  type PairedComparison,
+  comparePaired,
+  gainOfWinner,
+  insertComparisons,
+} from './paired-comparison.ts';
 import { BROKEN_SAMPLE_RATIO, sampleRatioPValue } from './sample-ratio.ts';
 
 export interface CompareArmsInput extends RunReference {
@@ -71,12 +76,11 @@ export function compareArms(
   });
 }
 
-function describe(
-  { winner, metric, difference, low, high, decided }: PairedComparison,
-  sampleRatioP: number,
-): string {
+function describe(comparison: PairedComparison, sampleRatioP: number): string {
+  const { winner, metric, decided } = comparison;
+  const { gain, low, high } = gainOfWinner(comparison);
   const interval = `[${low.toFixed(4)}, ${high.toFixed(4)}]`;
-  return `${winner} by ${Math.abs(difference).toFixed(4)} ${metric.toUpperCase()} ${interval}${decided ? '' : ', undecided'}${
+  return `${winner} by ${gain.toFixed(4)} ${metric.toUpperCase()} ${interval}${decided ? '' : ', undecided'}${
     sampleRatioP < BROKEN_SAMPLE_RATIO ? `; groups are no halves, p ${sampleRatioP.toPrecision(2)}` : ''
   }`;
 }

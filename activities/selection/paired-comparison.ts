@@ -46,6 +46,11 @@ export function gainOfB({
     : { gain: 0 - difference, low: 0 - high, high: 0 - low };
 }
 
+/** How much better the winner is than the other one. */
+export function gainOfWinner(comparison: PairedComparison): Gain {
+  return gainOfB(comparison.winner === comparison.b ? comparison : mirrored(comparison));
+}
+
 /** A user's part of each metric: what is summed, and over how many values. */
 export const PARTS: Record<Metric, { column: string; statistic: 'rmse' | 'mean'; counts: 'scored' | 'one' }> =
   {
