@@ -22,7 +22,7 @@ export async function replaceOverlay(
       select user_id, array_agg(movie_id order by rank) as movies, array_agg(predicted_score order by rank) as scores
       from listed group by user_id
     ) l using (user_id)`.execute(db);
-  await sql`analyze fresh_overlay`.execute(db);
+  await sql`analyze fresh_overlay (user_id)`.execute(db);
   await sql`
     delete from speed.overlay o where not exists (
       select from fresh_overlay f
