@@ -1,5 +1,6 @@
 /** Alternating least squares on the threads: half-steps in chunks, one iteration after the other. */
 
+import type { Bands } from './bands.ts';
 import type { FactorizationConfiguration } from './configuration.ts';
 import { exportFactors } from './export-factors.ts';
 import type { RatingMatrix, SparseRows } from './ratings.ts';
@@ -36,8 +37,11 @@ export interface AlsTask {
   /** Of implicit feedback: the Gram matrix of the fixed side, and those of its blocks of rows. */
   gram: Float32Array | null;
   blockGrams: Float32Array | null;
-  /** 1 for each chunk of the present half-step that is done. */
+  /** Of the items. */
+  bands: Bands | null;
+  /** 1 for each chunk, and for each band, of the present half-step that is done. */
   doneChunks: Uint8Array;
+  doneBands: Uint8Array;
   /** Byte offset of each thread's own memory. */
   scratch: number[];
   start: StartFactors | null;
@@ -74,6 +78,9 @@ export const ROWS_PER_GRAM = 2048;
 /** Bytes that a thread's two descriptions of a half-step take at the head of its scratch. */
 export const SIDE_BYTES = 128;
 
+/** More ratings than a row can have: none is in a band. */
+const MORE_THAN_ANY = 0xffffffff;
+
 /** The kernel's names for families. */
 const FAMILY_NUMBERS = { als: 0, 'als-biased': 1, 'als-implicit': 2 } as const;
 
@@ -83,6 +90,7 @@ interface Side {
   fixed: Float32Array;
   solved: Float32Array;
   objective: Float64Array;
+  bands: Bands | null;
   /** Where the kernel finds all this. */
   task: number;
 }
@@ -130,11 +138,11 @@ export function solveAls(task: AlsTask, context: ThreadContext): TrainedFactors 
   ) {
     const side = step % 2 === 1 ? users : items;
     if (task.gram !== null) gramOfFixed(task, kernel, context, side.fixed, work);
-    if (isFirst) task.doneChunks.fill(0);
+    if (isFirst) for (const done of [task.doneChunks, task.doneBands]) done.fill(0);
     barrier(context);
     const skipped = step === done.halfStep ? side.chunks.indexOf(done.rows) : 0;
     solveSide(task, kernel, context, side, work, skipped, () =>
-      keeper?.whileSolving(step, objective, side.chunks, skipped),
+      keeper?.whileSolving(step, objective, side, skipped),
     );
     if (step % 2 === 1) continue;
     if (isFirst) {
@@ -174,6 +182,7 @@ export function describeSide(task: AlsTask, rows: SparseRows, at: number, loss: 
   const solved = isItems ? task.itemFactors : task.userFactors;
   const fixed = isItems ? task.userFactors : task.itemFactors;
   const objective = isItems ? task.itemObjective : task.userObjective;
+  const bands = isItems ? task.bands : null;
   writeFields(task.memory, at, [
     rows.starts.byteOffset,
     rows.columns.byteOffset,
@@ -192,8 +201,12 @@ export function describeSide(task: AlsTask, rows: SparseRows, at: number, loss: 
     { float: matrix.mean },
     { float: configuration.family === 'als-implicit' ? configuration.alpha : 0 },
     layout.block,
+    bands?.rows.byteOffset ?? 0,
+    bands?.heavy ?? MORE_THAN_ANY,
+    bands?.tile ?? 0,
   ]);
-  return { rows, chunks: balancedChunks(rows.starts, layout.width), fixed, solved, objective, task: at };
+  const chunks = balancedChunks(rows.starts, layout.width);
+  return { rows, chunks, fixed, solved, objective, bands, task: at };
 }
 
 /** One thread's share of a half-step; `afterChunk` runs between two chunks. */
@@ -201,17 +214,25 @@ export function solveSide(
   task: AlsTask,
   kernel: Kernel,
   context: ThreadContext,
-  { chunks, task: at }: Side,
+  { chunks, bands, task: at }: Side,
   work: number,
   skipped: number,
   afterChunk: () => void,
 ): void {
-  for (let next = nextChunk(context, CHUNKS - skipped); next >= 0;) {
-    const chunk = next + skipped;
-    if (chunks[chunk] < chunks[chunk + 1]) kernel.solveRows(at, chunks[chunk], chunks[chunk + 1], work);
-    Atomics.store(task.doneChunks, chunk, 1);
+  // Bands first, also where chunks are skipped: what is left for the end is to be small.
+  const bounds = bands?.bounds ?? [0];
+  const banded = bounds.length - 1;
+  const count = banded + CHUNKS - skipped;
+  for (let next = nextChunk(context, count); next >= 0; next = nextChunk(context, count)) {
+    if (next < banded) {
+      kernel.solveBand(at, bounds[next], bounds[next + 1], work);
+      Atomics.store(task.doneBands, next, 1);
+    } else {
+      const chunk = next - banded + skipped;
+      if (chunks[chunk] < chunks[chunk + 1]) kernel.solveRows(at, chunks[chunk], chunks[chunk + 1], work);
+      Atomics.store(task.doneChunks, chunk, 1);
+    }
     afterChunk();
-    next = nextChunk(context, CHUNKS - skipped);
   }
   barrier(context);
 }

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { hasMovieLens, pickRows, readRatings } from '../test/support/movielens.ts';
 import { lowRank, randomRatings } from '../test/support/ratings.ts';
+import { bandsOf } from './bands.ts';
 import { crc32OfText } from './split.ts';
+import { layoutOf } from './train.ts';
 import {
   type FactorizationConfiguration,
   type Model,
@@ -33,6 +35,17 @@ function bitsOf({ userFactors, itemFactors }: Model): string {
 }
 
 const matrix = (): Promise<RatingMatrix> => buildRatingMatrix(lowRank(120, 80, 0.4));
+
+/** More users than the caches are said to hold, and items of which every third has few ratings. */
+function unevenMatrix(): Promise<RatingMatrix> {
+  const { users, items, ratings } = randomRatings({ users: 4500, items: 48, density: 0.1, seed: 5 });
+  const kept = Int32Array.from(users.keys()).filter((row) => items[row] % 9 > 0 || users[row] % 40 === 0);
+  return buildRatingMatrix({
+    users: Int32Array.from(kept, (row) => users[row]),
+    items: Int32Array.from(kept, (row) => items[row]),
+    ratings: Float32Array.from(kept, (row) => ratings[row]),
+  });
+}
 
 test('finds the factors behind low-rank ratings', async () => {
   const ratings = await matrix();
@@ -82,6 +95,31 @@ describe.each(FAMILIES)('$family', (configuration) => {
     for (const rank of [3, 8, 30]) {
       const model = await trainModel(ratings, { ...configuration, rank }, { threads: 2 });
       expect(largestResidual(ratings, { ...configuration, rank }, model)).toBeLessThan(1e-4);
+    }
+  });
+
+  test('items with many ratings, solved in bands, satisfy their equations; the same bits for any threads', async () => {
+    const ratings = await unevenMatrix();
+    const large = { ...configuration, rank: 60, iterations: 2 };
+    const bands = bandsOf(ratings.byItem.starts, ratings.userIds.length, layoutOf(large));
+    expect(bands?.rows.length).toBeGreaterThan(20);
+    expect(bands?.rows.length).toBeLessThan(ratings.itemIds.length - 10);
+    const one = await trainModel(ratings, large, { threads: 1 });
+    expect(largestResidual(ratings, large, one)).toBeLessThan(1e-4);
+    expect(bitsOf(await trainModel(ratings, large, { threads: 3 }))).toBe(bitsOf(one));
+    const checkpoints: TrainingCheckpoint[] = [];
+    await trainModel(ratings, large, {
+      threads: 1,
+      checkpointSeconds: 0,
+      onCheckpoint: (checkpoint) => checkpoints.push(checkpoint),
+    });
+    // All that was told within the last half-step, of the items: a later part goes on where one before it ended.
+    const last = checkpoints.filter(({ keepFrom }) => keepFrom === 3);
+    expect(last.length).toBeGreaterThan(1);
+    for (let told = 1; told <= last.length; told++) {
+      const parts = last.slice(0, told).flatMap((checkpoint) => checkpoint.parts);
+      const resume = { ...last[told - 1], parts };
+      expect(bitsOf(await trainModel(ratings, large, { threads: 2, resume }))).toBe(bitsOf(one));
     }
   });
 

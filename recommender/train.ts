@@ -8,6 +8,7 @@ import {
 } from './als.ts';
 import type { TrainedFactors } from './als.ts';
 import { type Configuration, type FactorizationConfiguration, predictsRatings } from './configuration.ts';
+import { bandSize, bandsOf } from './bands.ts';
 import { exportedWidth } from './export-factors.ts';
 import { Lease } from './memory.ts';
 import type { Model } from './model.ts';
@@ -145,6 +146,8 @@ export function prepare(
     const gramBlocks = Math.ceil(Math.max(userIds.length, itemIds.length) / ROWS_PER_GRAM);
     const implicit = configuration.family === 'als-implicit';
     const { byUser, byItem, scale, mean } = matrix;
+    const bands = bandsOf(byItem.starts, userIds.length, layout);
+    const scratchBytes = kernel.solverBytes(width, stride, block, bands === null ? 0 : bandSize(bands));
     const task: AlsTask = {
       module,
       memory: workspace.memory,
@@ -158,10 +161,10 @@ export function prepare(
       gram: implicit ? lease.array(Float32Array, stride * stride) : null,
       blockGrams: implicit ? lease.array(Float32Array, gramBlocks * stride * stride) : null,
       // The last one stays 0: a search for the first that is not done ends there.
+      bands: bands && { ...bands, rows: copyTo(lease.array(Uint32Array, bands.rows.length), bands.rows) },
+      doneBands: lease.array(Uint8Array, bands?.bounds.length ?? 0),
       doneChunks: lease.array(Uint8Array, CHUNKS + 1),
-      scratch: Array.from({ length: threads }, () =>
-        lease.allocate(2 * SIDE_BYTES + kernel.solverBytes(width, stride, block)),
-      ),
+      scratch: Array.from({ length: threads }, () => lease.allocate(2 * SIDE_BYTES + scratchBytes)),
       start: start ?? null,
       handOverAfter: handOver?.after ?? null,
       resume: resume ?? null,
@@ -172,4 +175,9 @@ export function prepare(
     lease.free();
     throw error;
   }
+}
+
+function copyTo(target: Uint32Array, values: Uint32Array): Uint32Array {
+  target.set(values);
+  return target;
 }

@@ -1,6 +1,7 @@
 /** How a training is taken up again where it was stopped. */
 
 import type { AlsTask } from './als.ts';
+import type { Bands } from './bands.ts';
 
 /** Solved rows of one half-step: in iteration i, half-step 2i - 1 solves the users and 2i the items. */
 export interface CheckpointPart {
@@ -66,9 +67,18 @@ export class CheckpointKeeper {
     this.#save([this.#part(halfStep, this.#task.matrix.itemIds.length)], halfStep, objective);
   }
 
-  /** Saves the rows of finished chunks up to the first that is not, and the fixed side they follow from. */
-  whileSolving(halfStep: number, objective: number | null, chunks: Uint32Array, skipped: number): void {
+  /** Saves the rows of finished chunks up to the first that is not, once all bands are done, and the fixed side they follow from. */
+  whileSolving(
+    halfStep: number,
+    objective: number | null,
+    { chunks, bands }: { chunks: Uint32Array; bands: Bands | null },
+    skipped: number,
+  ): void {
     if (performance.now() - this.#at < PATIENCE * this.#every) return;
+    // Rows of bands lie among all others.
+    for (let band = 0; bands !== null && band + 1 < bands.bounds.length; band++) {
+      if (Atomics.load(this.#task.doneBands, band) === 0) return;
+    }
     let chunk = skipped;
     while (Atomics.load(this.#task.doneChunks, chunk) === 1) chunk++;
     const rows = chunks[chunk];

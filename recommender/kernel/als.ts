@@ -3,7 +3,7 @@
  * Single precision; every row's arithmetic is the same whoever computes it, so its bits are too.
  */
 
-import { factorise, interleave, solutionsOf, substitute } from './cholesky';
+import { factorise, interleave, solutionOf, substitute } from './cholesky';
 
 /** Families, as `recommender/als.ts` numbers them. */
 const BIASED: u32 = 1;
@@ -40,60 +40,124 @@ class Side {
   alpha: f32;
   /** Ratings that are gathered at a time. */
   block: u32;
+  /** Rows of bands, u32 each: those that have at least `heavy` ratings. */
+  banded: usize;
+  heavy: u32;
+  /** Rows of the other side in a tile. */
+  tile: u32;
 }
 
-/** Bytes of scratch that a thread needs for `solveRows`. */
-export function solverBytes(width: u32, stride: u32, block: u32): usize {
+/** The equations of a row while they are summed; its Gram matrix and its right-hand side lie behind it. */
+@unmanaged
+class Equations {
+  /** What the row's loss is at zero factors. */
+  constant: f64;
+  row: u32;
+  /** The first of its ratings that is not summed yet. */
+  at: u32;
+}
+
+const HEAD: u32 = 16;
+
+function equationBytes(stride: u32): u32 {
+  return HEAD + (stride + 1) * stride * 4;
+}
+
+function gramOf(equations: usize): usize {
+  return equations + HEAD;
+}
+
+function rhsOf(equations: usize, stride: u32): usize {
+  return equations + HEAD + stride * stride * 4;
+}
+
+/** Bytes of scratch that a thread needs for `solveRows`, and for `solveBand` of up to `band` rows. */
+export function solverBytes(width: u32, stride: u32, block: u32, band: u32): usize {
   return <usize>(
-    (4 * (stride * stride + stride) * 4 + block * (stride + 1) * 4 + (width + 1) * (width + 5) * 16 + 96)
+    (fours(band) * equationBytes(stride) + max(block * (stride + 1) * 4, (width + 1) * (width + 5) * 16) + 64)
   );
 }
 
+/** Rows that equations are kept of, in whole groups of four. */
+function fours(rows: u32): u32 {
+  return max<u32>(4, (rows + 3) & ~3);
+}
+
 /**
- * Solves (G + lambda n I) x = b for rows [from, to), G and b over the row's n ratings; four rows at a time, one in
- * each lane of the factorisation. A row whose equations single precision cannot solve gets NaN; one without ratings
- * gets zeros.
+ * Solves (G + lambda n I) x = b for rows [from, to) but those of bands, G and b over the row's n ratings; four rows at a
+ * time, one in each lane of the factorisation. A row whose equations single precision cannot solve gets NaN; one without
+ * ratings gets zeros.
  */
 export function solveRows(task: usize, from: u32, to: u32, scratch: usize): void {
   const side = changetype<Side>(task);
-  const stride = side.stride;
-  const gramBytes: u32 = stride * stride * 4;
-  const rhsBytes: u32 = stride * 4;
-  const constants = scratch;
-  const grams = constants + 32;
-  const sides = grams + 4 * gramBytes;
-  const packed = sides + 4 * rhsBytes;
-  const targets = packed + side.block * rhsBytes;
-  const system = (targets + side.block * 4 + 15) & ~15;
-  const width = side.width;
+  const bytes = equationBytes(side.stride);
+  const packed = scratch + 4 * bytes;
+  for (let row = from; row < to;) {
+    let rows: u32 = 0;
+    for (; row < to && rows < 4; row++) {
+      if (ratingsOf(side, row) >= side.heavy) continue;
+      const equations = scratch + rows++ * bytes;
+      begin(side, row, equations);
+      sumUntil(side, equations, endOf(side, row), packed);
+    }
+    solveFour(side, scratch, rows, packed);
+  }
+}
 
-  for (let row = from; row < to; row += 4) {
-    const rows = min<u32>(4, to - row);
-    for (let lane: u32 = 0; lane < rows; lane++) {
-      const constant = accumulate(
-        side,
-        row + lane,
-        packed,
-        targets,
-        grams + lane * gramBytes,
-        sides + lane * rhsBytes,
-      );
-      store<f64>(constants + lane * 8, constant);
+/**
+ * The same for a band: rows `banded[from, to)`, which have so many ratings that every tile of the other side is gathered from
+ * by several of them. They are summed side by side, tile by tile, so that a tile stays in the processor's second cache until
+ * all rows of the band have been there. A row's sums do not depend on the band that it is in.
+ */
+export function solveBand(task: usize, from: u32, to: u32, scratch: usize): void {
+  const side = changetype<Side>(task);
+  const bytes = equationBytes(side.stride);
+  const packed = scratch + fours(to - from) * bytes;
+  const last = scratch + (to - from) * bytes;
+  for (let i = from; i < to; i++) begin(side, load<u32>(side.banded + i * 4), scratch + (i - from) * bytes);
+  let open = true;
+  for (let bound = side.tile; open; bound += side.tile) {
+    open = false;
+    for (let equations = scratch; equations < last; equations += bytes) {
+      const at = changetype<Equations>(equations).at;
+      const end = endOf(side, changetype<Equations>(equations).row);
+      if (at == end) continue;
+      sumUntil(side, equations, firstFrom(side, at, min(end, at + side.tile), bound), packed);
+      open = true;
     }
-    // Lanes without a row repeat the first one, and nobody looks at them.
-    for (let lane = rows; lane < 4; lane++) {
-      memory.copy(grams + lane * gramBytes, grams, gramBytes);
-      memory.copy(sides + lane * rhsBytes, sides, rhsBytes);
-    }
-    interleave(system, width, grams, gramBytes, sides, rhsBytes, stride);
-    factorise(system, width);
-    substitute(system, width);
-    const first = side.solved + row * rhsBytes;
-    solutionsOf(system, width, first, stride, rows);
-    for (let lane: u32 = 0; lane < rows; lane++) {
-      const constant = load<f64>(constants + lane * 8);
-      finish(side, row + lane, grams + lane * gramBytes, sides + lane * rhsBytes, constant);
-    }
+  }
+  for (let i = from; i < to; i += 4) {
+    solveFour(side, scratch + (i - from) * bytes, min<u32>(4, to - i), packed);
+  }
+}
+
+/** The first rating in [low, high) whose column is not below `bound`, or `high`; columns ascend. */
+function firstFrom(side: Side, low: u32, high: u32, bound: u32): u32 {
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (columnAt(side, middle) < bound) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Solves the equations of up to four rows. */
+function solveFour(side: Side, scratch: usize, rows: u32, work: usize): void {
+  if (rows == 0) return;
+  const system = (work + 15) & ~15;
+  const stride = side.stride;
+  const width = side.width;
+  const bytes = equationBytes(stride);
+  for (let lane: u32 = 0; lane < rows; lane++) addRidge(side, scratch + lane * bytes);
+  // Lanes without a row repeat the first one, and nobody looks at them.
+  for (let lane = rows; lane < 4; lane++) memory.copy(scratch + lane * bytes, scratch, bytes);
+  interleave(system, width, gramOf(scratch), rhsOf(scratch, stride), bytes, stride);
+  factorise(system, width);
+  substitute(system, width);
+  for (let lane: u32 = 0; lane < rows; lane++) {
+    const equations = scratch + lane * bytes;
+    solutionOf(system, width, lane, side.solved + changetype<Equations>(equations).row * stride * 4, stride);
+    finish(side, equations);
   }
 }
 
@@ -115,8 +179,16 @@ export function gramOfRows(
   }
 }
 
+function startOf(side: Side, row: u32): u32 {
+  return load<u32>(side.starts + row * 4);
+}
+
+function endOf(side: Side, row: u32): u32 {
+  return load<u32>(side.starts + row * 4, 4);
+}
+
 function ratingsOf(side: Side, row: u32): u32 {
-  return load<u32>(side.starts + row * 4, 4) - load<u32>(side.starts + row * 4);
+  return endOf(side, row) - startOf(side, row);
 }
 
 function columnAt(side: Side, at: u32): u32 {
@@ -129,30 +201,43 @@ function valueAt(side: Side, at: u32): f32 {
     : load<f32>(side.values + at * 4);
 }
 
-/**
- * Left and right-hand side of a row's equations, summed block by block so that single precision is enough; gives what
- * its loss is at zero factors, where the side wants a loss.
- */
-function accumulate(side: Side, row: u32, packed: usize, targets: usize, gram: usize, rhs: usize): f64 {
+/** No rating of the row is summed yet. */
+function begin(side: Side, row: u32, equations: usize): void {
   const stride = side.stride;
-  const end = load<u32>(side.starts + row * 4, 4);
+  const gram = gramOf(equations);
   if (side.base) memory.copy(gram, side.base, stride * stride * 4);
   else memory.fill(gram, 0, stride * stride * 4);
-  memory.fill(rhs, 0, stride * 4);
-  let constant: f64 = 0;
-  for (let at = load<u32>(side.starts + row * 4); at < end; at += side.block) {
+  memory.fill(rhsOf(equations, stride), 0, stride * 4);
+  const head = changetype<Equations>(equations);
+  head.constant = 0;
+  head.row = row;
+  head.at = startOf(side, row);
+}
+
+/**
+ * Adds a row's ratings before `end` to its equations, block by block so that single precision is enough, and to what its loss
+ * is at zero factors, where the side wants a loss.
+ */
+function sumUntil(side: Side, equations: usize, end: u32, packed: usize): void {
+  const stride = side.stride;
+  const targets = packed + side.block * stride * 4;
+  const head = changetype<Equations>(equations);
+  for (let at = head.at; at < end; at += side.block) {
     const count = min(side.block, end - at);
     if (stride * 4 > CACHE_LINE) store<u32>(targets, fetch(side, at, count));
     pack(side, at, count, packed, targets);
-    addBlock(packed, targets, count, stride, gram, rhs);
-    if (side.loss) constant += lossAtZero(side, at, count, targets);
+    addBlock(packed, targets, count, stride, gramOf(equations), rhsOf(equations, stride));
+    if (side.loss) head.constant += lossAtZero(side, at, count, targets);
   }
-  const ridge = <f32>ratingsOf(side, row) * side.regularization;
+  head.at = end;
+}
+
+function addRidge(side: Side, equations: usize): void {
+  const ridge = <f32>ratingsOf(side, changetype<Equations>(equations).row) * side.regularization;
   for (let i: u32 = 0; i < side.width; i++) {
-    const diagonal = gram + i * (stride + 1) * 4;
+    const diagonal = gramOf(equations) + i * (side.stride + 1) * 4;
     store<f32>(diagonal, load<f32>(diagonal) + ridge);
   }
-  return constant;
 }
 
 /** Squared targets; of implicit feedback, whose pairs are to be 1, their confidences. */
@@ -370,8 +455,12 @@ function tile4(left: usize, right: usize, end: usize, bytes: u32, to: usize): vo
  * Zeros for a row without ratings, and the row's part of the objective: its penalty lambda n x'x, or with `loss` squared
  * error plus penalty, which is constant - 2 b'x + x'Ax for any x.
  */
-function finish(side: Side, row: u32, gram: usize, rhs: usize, constant: f64): void {
+function finish(side: Side, equations: usize): void {
   const stride = side.stride;
+  const row = changetype<Equations>(equations).row;
+  const constant = changetype<Equations>(equations).constant;
+  const gram = gramOf(equations);
+  const rhs = rhsOf(equations, stride);
   const solution = side.solved + row * stride * 4;
   const count = ratingsOf(side, row);
   if (count == 0) memory.fill(solution, 0, stride * 4);

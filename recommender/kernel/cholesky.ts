@@ -11,27 +11,26 @@ function rowBytes(width: u32): u32 {
   return (width + 1) * 16;
 }
 
-/** Lays out four Gram matrices and right-hand sides. */
+/** Lays out four Gram matrices and right-hand sides, which lie `bytes` from each other. */
 export function interleave(
   system: usize,
   width: u32,
   grams: usize,
-  gramBytes: u32,
   sides: usize,
-  sideBytes: u32,
+  bytes: u32,
   stride: u32,
 ): void {
   for (let i: u32 = 0; i < width; i++) {
     const to = system + i * rowBytes(width);
     // What lies left of the diagonal is never read, what is written beyond the row is written over by the next one.
-    for (let j = i & ~3; j < width; j += 4) transpose(grams + (i * stride + j) * 4, gramBytes, to + j * 16);
+    for (let j = i & ~3; j < width; j += 4) transpose(grams + (i * stride + j) * 4, bytes, to + j * 16);
     v128.store(
       to + width * 16,
       f32x4(
         load<f32>(sides + i * 4),
-        load<f32>(sides + sideBytes + i * 4),
-        load<f32>(sides + 2 * sideBytes + i * 4),
-        load<f32>(sides + 3 * sideBytes + i * 4),
+        load<f32>(sides + bytes + i * 4),
+        load<f32>(sides + 2 * bytes + i * 4),
+        load<f32>(sides + 3 * bytes + i * 4),
       ),
     );
   }
@@ -151,16 +150,9 @@ export function substitute(system: usize, width: u32): void {
   }
 }
 
-/** Writes the solutions of the first `rows` lanes as rows of `stride` floats, zeros behind them. */
-export function solutionsOf(system: usize, width: u32, to: usize, stride: u32, rows: u32): void {
+/** Writes the solution in a lane as `stride` floats, zeros behind it. */
+export function solutionOf(system: usize, width: u32, lane: u32, to: usize, stride: u32): void {
   const bytes = rowBytes(width);
-  const side = system + width * 16;
-  for (let i: u32 = 0; i < stride; i++) {
-    const x = i < width ? v128.load(side + i * bytes) : f32x4.splat(0);
-    const at = to + i * 4;
-    v128.store_lane<f32>(at, x, 0);
-    if (rows > 1) v128.store_lane<f32>(at + stride * 4, x, 1);
-    if (rows > 2) v128.store_lane<f32>(at + stride * 8, x, 2);
-    if (rows > 3) v128.store_lane<f32>(at + stride * 12, x, 3);
-  }
+  const side = system + width * 16 + lane * 4;
+  for (let i: u32 = 0; i < stride; i++) store<f32>(to + i * 4, i < width ? load<f32>(side + i * bytes) : 0);
 }

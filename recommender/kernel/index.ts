@@ -1,4 +1,4 @@
 /** What JavaScript calls. AssemblyScript, compiled by `scripts/build-kernel.mjs`. */
 
-export { gramOfRows, solveRows, solverBytes } from './als';
+export { gramOfRows, solveBand, solveRows, solverBytes } from './als';
 export { rankBytes, rankQueries } from './rank';

@@ -7,7 +7,8 @@ import { setFlagsFromString } from 'node:v8';
 /** Functions of `recommender/kernel/index.ts`; pointers are byte offsets into the memory. */
 export interface Kernel {
   solveRows(task: number, from: number, to: number, scratch: number): void;
-  solverBytes(width: number, stride: number, block: number): number;
+  solveBand(task: number, from: number, to: number, scratch: number): void;
+  solverBytes(width: number, stride: number, block: number, band: number): number;
   gramOfRows(
     factors: number,
     from: number,
