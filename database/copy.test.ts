@@ -1,6 +1,9 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type TestDatabase, createTestDatabase } from '../test/support/database.ts';
+import { createRandom } from '../recommender/random.ts';
 import { copyIn, copyOut } from './copy.ts';
+import { copyOfServer } from './copy-out.ts';
 import { LAST_SECOND, encodeBlocks } from './copy-columns.ts';
 import {
   type RowColumn,
@@ -151,6 +154,61 @@ test('more rows than expected, or a null, are an error', async () => {
     'more than the 0 rows',
   );
   await expect(read('select a, b from numbers', 2)).rejects.toThrow();
+});
+
+test('rows of every length come out whole, wherever the connection cuts them; an error in the middle is told', async () => {
+  const query = `select n, repeat(chr(97 + n % 26), n * 37 % case when n % 100 = 0 then 300000 else 90 end)
+                 from generate_series(1, 20000) n`;
+  const [{ sum }] = (
+    await database.pool.query<{ sum: string }>(
+      `select md5(string_agg(n || ' ' || t, ',' order by n)) as sum from (${query}) rows(n, t)`,
+    )
+  ).rows;
+  await transaction(database, async ({ client }) => {
+    const bytes = Buffer.concat((await copyOut(client, query).toArray()) as Buffer[]);
+    const rows: string[] = [];
+    for (let at = 19; bytes.readInt16BE(at) === 2;) {
+      const end = at + 14 + bytes.readInt32BE(at + 10);
+      rows.push(`${bytes.readInt32BE(at + 6)} ${bytes.toString('latin1', at + 14, end)}`);
+      at = end;
+    }
+    expect(createHash('md5').update(rows.join(',')).digest('hex')).toBe(sum);
+  });
+  const failing = transaction(database, ({ client }) =>
+    copyOut(client, 'select 1 / (50000 - n) from generate_series(1, 100000) n').toArray(),
+  );
+  await expect(failing).rejects.toThrow('division by zero');
+});
+
+test('a COPY that comes in pieces of any length gives what it gives at once', async () => {
+  const random = createRandom(1);
+  const message = (code: string, content: Buffer): Buffer => {
+    const head = Buffer.from(`${code}0000`);
+    head.writeUInt32BE(content.length + 4, 1);
+    return Buffer.concat([head, content]);
+  };
+  const contents = Array.from({ length: 500 }, (_, at) => Buffer.alloc(random() % 100, at));
+  const stream = Buffer.concat([
+    message('H', Buffer.alloc(7)),
+    ...contents.flatMap((content, at) => [
+      message('d', content),
+      ...(at % 50 === 0 ? [message('N', Buffer.alloc(9, 1))] : []),
+    ]),
+    message('c', Buffer.alloc(0)),
+  ]);
+  for (const longest of [1, 2, 7, 50, 3_000, stream.length]) {
+    const copy = copyOfServer('copy (select) to stdout');
+    // As after it has been sent, but for the connection.
+    const { _parse: take } = Object.assign(copy, { _detach: () => undefined }) as unknown as {
+      _parse: (chunk: Buffer) => boolean;
+    };
+    for (let at = 0; at < stream.length;) {
+      const end = at + 1 + (random() % longest);
+      take(stream.subarray(at, end));
+      at = end;
+    }
+    expect(Buffer.concat((await copy.toArray()) as Buffer[])).toEqual(Buffer.concat(contents));
+  }
 });
 
 test('of a COPY whose source fails or whose backend dies nothing stays', async () => {

@@ -3,7 +3,8 @@
 import { pipeline } from 'node:stream/promises';
 import { Readable, type Transform, type Writable } from 'node:stream';
 import type pg from 'pg';
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import { from as copyFrom } from 'pg-copy-streams';
+import { copyOfServer } from './copy-out.ts';
 
 /** A connection that may run COPY: taken from a pool, or the one under a Kysely transaction. */
 export type CopyClient = pg.ClientBase;
@@ -65,7 +66,7 @@ export function copyTableOut(client: CopyClient, table: string, columns: readonl
 }
 
 function copyFromServer(client: CopyClient, source: string): Readable {
-  const stream = client.query(copyTo(`copy ${source} to stdout with (format binary)`));
+  const stream = client.query(copyOfServer(`copy ${source} to stdout with (format binary)`));
   copying.add(client);
   stream.on('end', () => copying.delete(client));
   // Only an error of the server's own ends the COPY there too.

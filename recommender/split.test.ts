@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { expect, test } from 'vitest';
+import { createRandom } from './random.ts';
 import { abGroup, crc32OfText, pairHash, splitRatings } from './split.ts';
 
 const IDS = [0, 1, 9, 10, 42, 610, 193_609, 2_147_483_647, -1, -2_147_483_648];
@@ -52,6 +53,24 @@ test('the holdout is the pairs whose hash is a multiple of five, and no order of
   expect(await splitRatings(backwards, 42)).toBe(train);
   expect(pairsOf(backwards, train, 5_000)).toEqual(pairsOf(columns, train, 5_000));
 });
+
+test.each([0, 42, -2_147_483_648])(
+  'movies and users of every length are held out by the same hash, seed %i',
+  async (seed) => {
+    const users = new Int32Array(new SharedArrayBuffer(4 * 20_000));
+    const items = new Int32Array(new SharedArrayBuffer(4 * 20_000));
+    const random = createRandom(seed);
+    for (let row = 0; row < users.length; row++) {
+      users[row] = random() >> (random() % 32);
+      items[row] = random() >> (random() % 32);
+    }
+    const ratings = new Float32Array(new SharedArrayBuffer(4 * users.length));
+    const train = await splitRatings({ users, items, ratings }, seed);
+    users.forEach((user, row) => {
+      expect(crc32(`${user}:${items[row]}:${seed}`) % 5 === 0).toBe(row >= train);
+    });
+  },
+);
 
 test('a group is the parity of the CRC-32 of the decimal user_id, another one under a salt', () => {
   for (const user of IDS) {

@@ -45,15 +45,19 @@ export async function runStages(
   try {
     if (begun.reopened) await board.stage('undo', () => activities.dropUndone({ run }));
     await board.stage('source gate', () => activities.runGate({ run, scope: 'source' }));
-    await board.stage('bronze', () => activities.ingestBronze({ run }));
+    const { follows } = await board.stage('bronze', () => activities.ingestBronze({ run }));
     await board.stage('bronze gate', () => activities.runGate({ run, scope: 'bronze' }));
     await board.stage('silver', () => activities.buildSilver({ run }));
     await board.stage('silver gate', () => activities.runGate({ run, scope: 'silver' }));
 
     const features = (): Promise<unknown> =>
       board.stage('features', () => executeChild(refreshFeatures, childOptions('features', { run })));
+    const split = (): Promise<unknown> => board.stage('split', () => activities.splitHoldout({ run }));
+    // Of a whole snapshot features are summed from the copy that the split leaves on its host.
+    const isSplit = follows === null && patched('split-before-features');
+    if (isSplit) await split();
     const experiments = async (): Promise<void> => {
-      await board.stage('split', () => activities.splitHoldout({ run }));
+      if (!isSplit) await split();
       await board.stage('baseline', () =>
         activities.evaluateTwin({ run, configuration: { family: 'popular' } }),
       );

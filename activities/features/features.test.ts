@@ -1,10 +1,17 @@
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { generateRatings } from '../../data/generate.ts';
 import { importMovieLens } from '../../data/import-movielens.ts';
 import { type TestDatabase, createTestDatabase } from '../../test/support/database.ts';
 import { MOVIELENS, hasMovieLens } from '../../test/support/movielens.ts';
-import { insertRun } from '../../test/support/runs.ts';
+import { callActivity, dependencies, insertRun } from '../../test/support/runs.ts';
 import { createStages, makeSnapshot } from '../../test/support/stages.ts';
+import { transaction } from '../../database/session.ts';
+import { createActivities } from '../index.ts';
+import { loadRun } from '../support/run.ts';
+import { preferencesByCopy } from './user-genre-preferences.ts';
 
 interface SourceRow {
   user_id: number;
@@ -104,6 +111,9 @@ function expectedPreferences(rows: SourceRow[]) {
   });
 }
 
+/** Columns that no definition of the contract gives. */
+const UNLIKE = ['run', '_computed_at'];
+
 const sources = [
   { name: 'generated ratings', skip: false, movielens: false },
   { name: 'ml-latest-small', skip: !hasMovieLens, movielens: true },
@@ -138,9 +148,7 @@ for (const { name, skip, movielens } of sources) {
         `select * from store.${table} where run = ${run} order by ${key}`,
       );
       return rows.map((row) =>
-        Object.fromEntries(
-          Object.entries(row).filter(([column]) => !['run', '_computed_at'].includes(column)),
-        ),
+        Object.fromEntries(Object.entries(row).filter(([column]) => !UNLIKE.includes(column))),
       );
     };
 
@@ -154,6 +162,33 @@ for (const { name, skip, movielens } of sources) {
 
     test('every column of user_genre_preferences is what its definition gives', async () => {
       expect(await read('user_genre_preferences', 'user_id')).toEqual(expectedPreferences(source));
+    });
+
+    test('user_genre_preferences by the copy that a split has left on this host has the same rows', async () => {
+      const cacheFolder = mkdtempSync(join(tmpdir(), 'nightjar-features-'));
+      const given = { ...dependencies(database), cacheFolder };
+      const byCopy = () =>
+        callActivity(
+          () =>
+            transaction(database, async (session) => {
+              const context = await loadRun(session.db, run);
+              const query = await preferencesByCopy(given, session, context, new AbortController().signal);
+              return query === null ? null : query.orderBy('user_id').execute();
+            }),
+          undefined,
+        );
+      expect(await byCopy()).toBeNull();
+      await callActivity(createActivities(given).splitHoldout, { run });
+      const rows = (await byCopy()) ?? [];
+      expect(
+        rows.map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => !UNLIKE.includes(name)))),
+      ).toEqual(await read('user_genre_preferences', 'user_id'));
+      const [file] = readdirSync(cacheFolder).map((name) => join(cacheFolder, name));
+      const bytes = readFileSync(file);
+      bytes[bytes.length >> 1] ^= 1;
+      writeFileSync(file, bytes);
+      expect(await byCopy()).toBeNull();
+      rmSync(cacheFolder, { recursive: true });
     });
 
     test.runIf(movielens)('has the rows that the real ratings have', async () => {

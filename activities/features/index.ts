@@ -1,5 +1,5 @@
 import type { Db } from '../../database/connect.ts';
-import { setLocal } from '../../database/session.ts';
+import { type Session, setLocal } from '../../database/session.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import { type VersionedTable, createPartitionAs } from '../../database/versions.ts';
 import { followedBy } from '../ingestion/batch.ts';
@@ -8,20 +8,14 @@ import { type StageResult, runStage } from '../support/stage.ts';
 import { withHeartbeat } from '../support/with-heartbeat.ts';
 import { movieFeatures } from './movie-features.ts';
 import { userFeatures } from './user-features.ts';
-import { preferencesToFollow, userGenrePreferences } from './user-genre-preferences.ts';
+import { preferencesByCopy, preferencesToFollow, userGenrePreferences } from './user-genre-preferences.ts';
 
 export type FeatureActivities = ReturnType<typeof createFeatureActivities>;
 
 type Query = Parameters<typeof createPartitionAs>[3];
 
 /** A definition: the query that gives a feature table's rows for a run. */
-type Definition = (db: Db, run: Run) => Query | Promise<Query>;
-
-/** By the totals of the snapshot, but for what only its ratings tell. */
-async function preferences(db: Db, context: Run): Promise<Query> {
-  const image = await imageOf(db, context.run);
-  return userGenrePreferences(db, context, image, await preferencesToFollow(db, context.run));
-}
+type Definition = (session: Session, run: Run, signal: AbortSignal) => Query | Promise<Query>;
 
 /**
  * Of what little has changed one process makes features while the experiments begin: with two, readers would find no processor
@@ -32,22 +26,37 @@ async function leaveProcessor(db: Db, run: number): Promise<void> {
 }
 
 /** The feature store of a run's snapshot; readers see it when the run is published. */
-export function createFeatureActivities({ connection }: ActivityDependencies) {
+export function createFeatureActivities(dependencies: ActivityDependencies) {
+  const { connection } = dependencies;
+  /** Not by totals: only the snapshot's ratings tell. */
+  const preferences: Definition = async (session, context, signal) => {
+    const { db } = session;
+    const follows = await preferencesToFollow(db, context.run);
+    const byCopy = follows === null ? await preferencesByCopy(dependencies, session, context, signal) : null;
+    return byCopy ?? userGenrePreferences(db, context, await imageOf(db, context.run), follows);
+  };
   const build =
     (stage: string, table: VersionedTable, definition: Definition) =>
     ({ run }: RunReference): Promise<StageResult> =>
       withHeartbeat(({ signal }) =>
         runStage(connection, { run, stage, signal }, async (attempt) => {
           const context = await loadRun(connection.db, run);
-          return attempt.finish(async ({ db }) => {
+          return attempt.finish(async (session) => {
+            const { db } = session;
             await leaveProcessor(db, run);
-            return { rows: await createPartitionAs(db, table, run, await definition(db, context)) };
+            return {
+              rows: await createPartitionAs(db, table, run, await definition(session, context, signal)),
+            };
           });
         }),
       );
   return {
-    buildUserFeatures: build('user-features', 'store.user_features', userFeatures),
-    buildMovieFeatures: build('movie-features', 'store.movie_features', movieFeatures),
+    buildUserFeatures: build('user-features', 'store.user_features', ({ db }, context) =>
+      userFeatures(db, context),
+    ),
+    buildMovieFeatures: build('movie-features', 'store.movie_features', ({ db }, context) =>
+      movieFeatures(db, context),
+    ),
     buildUserGenrePreferences: build('user-genre-preferences', 'store.user_genre_preferences', preferences),
   };
 }

@@ -2,8 +2,10 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { instant } from '../../database/constants.ts';
 import { attachedRuns, rowsOf } from '../../database/versions.ts';
-import type { Run } from '../support/run.ts';
+import type { Session } from '../../database/session.ts';
+import type { ActivityDependencies, Run } from '../support/run.ts';
 import { followedBy, ofChangedUsers } from '../ingestion/batch.ts';
+import { GENRE_SUMS, sumCopyByGenre } from './genre-sums.ts';
 
 /** The ten genres and their columns; a movie counts for each of its genres. */
 export const PREFERENCE_GENRES = {
@@ -26,11 +28,15 @@ const ONE = 1 << 24;
  * The average in stars, rounded half up at four digits: by whole numbers, in which it is exact, and in one sum of each
  * genre: with averages 25 million ratings take a fifth longer.
  */
-function averageOfGenre(column: string): RawBuilder<number> {
+function averageOfGenre(packed: RawBuilder<unknown>): RawBuilder<number> {
   const one = sql.lit(ONE);
-  const packed = sql`sum(${one} + (rating.rating * 2)::integer) filter (where movie.${sql.ref(column)})`;
   const [halfStars, count] = [sql`(${packed} % ${one})`, sql`(${packed} / ${one})`];
   return sql`coalesce((${halfStars} * 10000 + ${count}) / (2 * ${count}), 0) / 10000.0::double precision`;
+}
+
+/** Of a user's ratings. */
+function sumOfGenre(column: string): RawBuilder<unknown> {
+  return sql`sum(${sql.lit(ONE)} + (rating.rating * 2)::integer) filter (where movie.${sql.ref(column)})`;
 }
 
 /**
@@ -77,7 +83,7 @@ export function userGenrePreferences(db: Db, { run, startedAt }: Run, image: num
     .$if(follows !== null, (query) => query.where(ofChangedUsers(run)))
     .groupBy('rating.user_id')
     .select([sql.lit(run).as('run'), 'rating.user_id'])
-    .select(columns.map(([column]) => averageOfGenre(column).as(column)))
+    .select(columns.map(([column]) => averageOfGenre(sumOfGenre(column)).as(column)))
     .select(instant(startedAt).as('_computed_at'));
   if (follows === null) return computed;
   const carried = db
@@ -88,4 +94,30 @@ export function userGenrePreferences(db: Db, { run, startedAt }: Run, image: num
     .select(columns.map(([column]) => sql.ref<number>(column).as(column)))
     .select('_computed_at');
   return carried.unionAll(computed);
+}
+
+/**
+ * The same of a whole snapshot by sums over this host's copy of it.
+ * @returns null where there is no such copy
+ */
+export async function preferencesByCopy(
+  dependencies: Pick<ActivityDependencies, 'connection' | 'cacheFolder'>,
+  session: Session,
+  context: Run,
+  signal: AbortSignal,
+) {
+  const given = { genres: PREFERENCE_GENRES, one: ONE, signal };
+  if (!(await sumCopyByGenre(dependencies, session, context, given))) return null;
+  const columns = Object.keys(PREFERENCE_GENRES);
+  const isOfGenre = sql.join(
+    columns.map((column) => sql`${sql.ref(column)} > 0`),
+    sql` or `,
+  );
+  return session.db
+    .selectFrom(
+      sql<{ user_id: number }>`(select * from ${sql.table(GENRE_SUMS)} where ${isOfGenre})`.as('sums'),
+    )
+    .select([sql.lit(context.run).as('run'), 'user_id'])
+    .select(columns.map((column) => averageOfGenre(sql`nullif(${sql.ref(column)}, 0)::bigint`).as(column)))
+    .select(instant(context.startedAt).as('_computed_at'));
 }

@@ -23,6 +23,8 @@ import { prepareChunked, readChunk } from './whole-batch.ts';
 
 export interface BronzeResult extends StageResult {
   movies: number;
+  /** The run whose snapshot the batch changes; null where it is the whole source. */
+  follows: number | null;
   note: string;
 }
 
@@ -118,7 +120,11 @@ function finishChanges(attempt: StageAttempt, follows: HeldSnapshot, changed: nu
     await attachPartition(db, 'bronze.fingerprints', attempt.run);
     const batch = { follows: follows.run, changed_users: changed };
     const counted = await keepBatch(db, attempt, batch, false);
-    return { ...counted, note: `${changed.toLocaleString('en')} users changed since run ${follows.run}` };
+    return {
+      ...counted,
+      follows: follows.run,
+      note: `${changed.toLocaleString('en')} users changed since run ${follows.run}`,
+    };
   });
 }
 
@@ -174,7 +180,7 @@ function finishWhole(attempt: StageAttempt, mended: boolean): Promise<BronzeResu
   return attempt.finish(async ({ db }) => {
     await attachBatch(db, attempt.run);
     const counted = await keepBatch(db, attempt, { follows: null, changed_users: null }, !mended);
-    return { ...counted, note: 'the whole source' };
+    return { ...counted, follows: null, note: 'the whole source' };
   });
 }
 

@@ -1,3 +1,4 @@
+import { log } from '@temporalio/activity';
 import type { RawBuilder } from 'kysely';
 import type { Connection } from '../../database/connect.ts';
 import { copyTableOut } from '../../database/copy.ts';
@@ -6,7 +7,13 @@ import { databaseId } from '../../database/readers.ts';
 import { exportSnapshot, transaction } from '../../database/session.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import { leavesOf } from '../../database/versions.ts';
-import { RatingColumns, splitRatings } from '../../recommender/index.ts';
+import {
+  RatingColumns,
+  type RatingTriples,
+  checksumOfRows,
+  joinChecksums,
+  splitRatings,
+} from '../../recommender/index.ts';
 import type { ActivityDependencies } from '../support/run.ts';
 import type { ModelInput } from './kept-input.ts';
 import { patchSnapshot } from './patched-input.ts';
@@ -16,7 +23,13 @@ import {
   checksumInput,
   registeredSplit,
 } from './registered-split.ts';
-import { type SnapshotKey, readSnapshotFile, writeSnapshotFile } from './snapshot-cache.ts';
+import {
+  type SnapshotKey,
+  eachRows,
+  openSnapshotFile,
+  readSnapshotFile,
+  writeSnapshotFile,
+} from './snapshot-cache.ts';
 
 /** A model input as it was loaded; with its checksums, where the way to it has found them. */
 export interface LoadedInput extends ModelInput {
@@ -24,6 +37,9 @@ export interface LoadedInput extends ModelInput {
 }
 
 type Dependencies = Pick<ActivityDependencies, 'connection' | 'cacheFolder'>;
+
+/** The checksum of no ratings. */
+const NOTHING = '0'.repeat(16);
 
 /**
  * The model input of a run: from this host's copy, trusted where it has the checksums that the run's split was registered
@@ -67,6 +83,44 @@ async function readCopy(
     return { columns, train, checksums };
   columns.release();
   return null;
+}
+
+/**
+ * Shows the snapshot of a run as this host's copy has it, piece by piece: the same arrays each time, of which `count` rows are of
+ * the piece.
+ * @returns whether there is a copy that has the checksums of the run's split; where not, what was shown is worth nothing
+ */
+export async function eachRatingOfCopy(
+  { connection, cacheFolder }: Dependencies,
+  run: number,
+  seed: number,
+  signal: AbortSignal,
+  take: (piece: RatingTriples, count: number) => void,
+): Promise<boolean> {
+  const registered = await registeredSplit(connection, run, seed);
+  if (registered === undefined) return false;
+  const { ratings: total, train, train_checksum, holdout_checksum } = registered;
+  const key: SnapshotKey = { folder: cacheFolder, database: await databaseId(connection.db), run, seed };
+  const file = await openSnapshotFile(key, total);
+  if (file === null) return false;
+  const show = async (from: number, rows: number): Promise<string> => {
+    const checksums: string[] = [];
+    await eachRows(file, { from, rows, total }, signal, (piece, count) => {
+      take(piece, count);
+      checksums.push(checksumOfRows(piece, count));
+    });
+    return checksums.reduce(joinChecksums, NOTHING);
+  };
+  try {
+    const [first, second] = [await show(0, train), await show(train, total - train)];
+    return first === train_checksum && second === holdout_checksum;
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warn('the copy of the snapshot cannot be read: PostgreSQL is', { error });
+    return false;
+  } finally {
+    await file.close();
+  }
 }
 
 /**
