@@ -36,8 +36,8 @@ export interface Measurements {
   checks: Partial<Record<CheckName, Observation>>;
   /** Of the snapshot, for the nights to come. */
   statistics?: Statistics;
-  /** Of a batch: whether silver takes every row of it. */
-  allAccepted?: boolean;
+  /** Of a batch: whether silver takes every row of it; of a whole source, how many it has. */
+  batch?: { all_accepted: boolean; ratings?: number };
 }
 
 /**

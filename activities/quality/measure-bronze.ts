@@ -162,7 +162,10 @@ async function measureBatch(db: Db, run: Batch): Promise<Measurements> {
     sample: observed > 0 ? await sample(condition) : [],
   });
   return {
-    allAccepted: seen.allAccepted,
+    batch: {
+      all_accepted: seen.allAccepted,
+      ...(run.unchanged === undefined ? { ratings: seen.rows } : {}),
+    },
     checks: {
       null_keys: await counted(seen.nullKeys, nullKey),
       rating_domain: await counted(seen.outOfDomain, outOfDomain),

@@ -55,12 +55,8 @@ export function runGate(
     const keep = async (db: Db): Promise<void> => {
       await keepResults(db, run, results);
       if (measured.statistics !== undefined) await keepStatistics(db, run, measured.statistics);
-      if (measured.allAccepted !== undefined)
-        await db
-          .updateTable('bronze.batches')
-          .set({ all_accepted: measured.allAccepted })
-          .where('_batch_id', '=', run)
-          .execute();
+      if (measured.batch !== undefined)
+        await db.updateTable('bronze.batches').set(measured.batch).where('_batch_id', '=', run).execute();
     };
     const failed = results.filter(({ status }) => status === 'failed');
     if (failed.length > 0) {
@@ -101,7 +97,7 @@ async function keepResults(db: Db, run: number, results: Judgement[]): Promise<v
 export interface Measured {
   of: (name: CheckName) => Observation;
   statistics?: Statistics;
-  allAccepted?: boolean;
+  batch?: Measurements['batch'];
 }
 
 /**
