@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type TestDatabase, createTestDatabase } from '../../test/support/database.ts';
 import { insertRun } from '../../test/support/runs.ts';
-import { insertMovies, insertRatings } from '../../test/support/source.ts';
+import { fillSource, insertMovies, insertRatings } from '../../test/support/source.ts';
 import { SMALL, createStages, makeSnapshot } from '../../test/support/stages.ts';
 
 let database: TestDatabase;
@@ -206,4 +206,24 @@ test('a rating between the start and an as-of that clocks have put after it is o
     superseded: 1,
     future: 1,
   });
+});
+
+test('silver has to account for as many rows as the bronze gate has counted, not as were noted when they were read', async () => {
+  const own = await createTestDatabase();
+  try {
+    await fillSource(own, 40, 30);
+    const stages = createStages(own);
+    const ofOwn = await insertRun(own, { asOf: '2026-02-01T00:00:00Z', overrides: SMALL });
+    await stages.ingestBronze({ run: ofOwn });
+    await own.pool.query('update bronze.batches set ratings = ratings + 7');
+    await stages.runGate({ run: ofOwn, scope: 'bronze' });
+    const { rows } = await own.pool.query<{ noted: number; counted: number }>(
+      'select ratings as noted, (select count(*) from bronze.ratings) as counted from bronze.batches',
+    );
+    expect(rows[0].noted).toBe(rows[0].counted);
+    await stages.buildSilver({ run: ofOwn });
+    await stages.runGate({ run: ofOwn, scope: 'silver' });
+  } finally {
+    await own.drop();
+  }
 });

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { sql } from 'kysely';
 import { type Change, changeSource } from '../../bench/night/change.ts';
 import { tableSizes } from '../../bench/night/database-figures.ts';
-import { fillPageCache } from '../../bench/night/page-cache.ts';
+import { touchFreeMemory } from '../../bench/night/free-memory.ts';
 import { chooseKeys } from '../../bench/night/readers.ts';
 import type { ReadPlan } from '../../bench/night/reads.ts';
 import { type Machine, type NightReport, describeMachine } from '../../bench/night/report.ts';
@@ -84,10 +84,8 @@ async function benchOurs(
   try {
     const { db } = connection;
     const { profile, overrides } = bench;
-    // Not the next one: it finds memory as the first has left it, what is served among it.
-    const first = await withFullMemory(bench, () =>
-      measureNight(local, db, { asOf: FIRST.toISOString(), profile, overrides }),
-    );
+    await prepareMemory(bench);
+    const first = await measureNight(local, db, { asOf: FIRST.toISOString(), profile, overrides });
     const next =
       bench.change === null && bench.readers === null ? null : await prepareNext(connection, url, bench);
     const reported =
@@ -134,26 +132,17 @@ async function bundleWorkflows(directory: string): Promise<string> {
   return target;
 }
 
-/** Nights that are shorter than filling memory are measured as the machine is. */
+/** A night of fewer ratings needs little memory. */
 const LARGE = 1_000_000;
 
-/** Runs `body` on memory as a server's is that has run for a while: our first night and Spark's alike. */
-async function withFullMemory<Result>(
-  { source, directory }: NightBench,
-  body: () => Promise<Result>,
-): Promise<Result> {
-  if (!('ratings' in source) || source.ratings < LARGE) return body();
+/** Before our first night and before Spark's: to both the machine gives memory as soon as the other. */
+async function prepareMemory({ source, directory }: NightBench): Promise<void> {
+  if (!('ratings' in source) || source.ratings < LARGE) return;
   await mkdir(directory, { recursive: true });
   const started = performance.now();
-  const pages = await fillPageCache(directory);
-  if (pages === null) return body();
-  try {
-    const gigabytes = ((await pages.stat()).size / 2 ** 30).toFixed(1);
-    say(`filled ${gigabytes} GB of the page cache in ${((performance.now() - started) / 1000).toFixed(1)} s`);
-    return await body();
-  } finally {
-    await pages.close();
-  }
+  const bytes = await touchFreeMemory(directory);
+  const seconds = (performance.now() - started) / 1000;
+  say(`used ${(bytes / 2 ** 30).toFixed(1)} GB of free memory once, in ${seconds.toFixed(1)} s`);
 }
 
 async function benchSpark(
@@ -170,10 +159,9 @@ async function benchSpark(
   } finally {
     await connection.close();
   }
-  return withFullMemory(bench, () => {
-    say(`the Spark night of ${bench.spark} runs`);
-    return runSpark(bench.spark, url, process.env);
-  });
+  await prepareMemory(bench);
+  say(`the Spark night of ${bench.spark} runs`);
+  return runSpark(bench.spark, url, process.env);
 }
 
 async function machineOf(db: Db, load: number): Promise<Machine> {

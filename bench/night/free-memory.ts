@@ -1,6 +1,6 @@
 /** Memory as a server has it that has run for a while. */
 
-import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
+import { open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const PIECE_BYTES = 1 << 23;
@@ -15,27 +15,28 @@ export async function freeMemory(): Promise<number | null> {
 }
 
 /**
- * Fills free memory with clean pages of the system's cache, which anybody who needs memory gets at once. What is free a virtual
- * machine gives back to its host, and every gigabyte of it takes processor time of seconds to come again: without this a first
- * night is measured by what happened on the machine before it. Reads a hole, so that no disk is touched.
- * @param directory of a file system that has holes; no name stays in it
+ * Uses free memory once, and gives it back. What is free a virtual machine hands back to its host after a while, and every gigabyte
+ * of it takes processor time of seconds to come again: without this a first night is measured by what happened on the machine
+ * before it. Reads a hole into the system's cache, so that no disk is touched.
+ * @param directory of a file system that has holes; nothing stays in it
  * @param bytes as many as are free but for a margin, by default
- * @returns what holds the pages until it is closed; null where there is nothing to fill
+ * @returns how many
  */
-export async function fillPageCache(directory: string, bytes?: number): Promise<FileHandle | null> {
+export async function touchFreeMemory(directory: string, bytes?: number): Promise<number> {
   const size = bytes ?? ((await freeMemory()) ?? 0) - MARGIN_BYTES;
-  if (size <= 0) return null;
-  const path = join(directory, `page-cache-${process.pid}`);
+  if (size <= 0) return 0;
+  const path = join(directory, `free-memory-${process.pid}`);
   const file = await open(path, 'wx+', 0o600);
   try {
     // Whatever becomes of this process, its pages go with it.
     await rm(path);
     await file.truncate(size);
     const piece = Buffer.allocUnsafe(PIECE_BYTES);
-    for (let at = 0; at < size; at += PIECE_BYTES) await file.read(piece, 0, PIECE_BYTES, at);
-    return file;
-  } catch (error) {
+    let touched = 0;
+    for (let read = -1; read !== 0; touched += read)
+      ({ bytesRead: read } = await file.read(piece, 0, PIECE_BYTES, touched));
+    return touched;
+  } finally {
     await file.close();
-    throw error;
   }
 }
