@@ -117,8 +117,8 @@ export async function splitRatings(
 
 /** The work of `splitRatings`, on the thread. */
 export function splitColumns({ columns: { users, items, ratings }, seed }: SplitTask): number {
-  // Ratings of a user often lie together: half of the work is done once for all of them, from either end.
   const hash = createPairHash(seed);
+  // Ratings of a user often lie together: their user's part is hashed once for all of them, from either end.
   const holds = (): ((row: number) => boolean) => {
     let user: number | undefined;
     let ofUser = 0;

@@ -160,9 +160,9 @@ export function prepare(
       itemObjective: lease.array(Float64Array, itemIds.length),
       gram: implicit ? lease.array(Float32Array, stride * stride) : null,
       blockGrams: implicit ? lease.array(Float32Array, gramBlocks * stride * stride) : null,
-      // The last one stays 0: a search for the first that is not done ends there.
       bands: bands && { ...bands, rows: copyTo(lease.array(Uint32Array, bands.rows.length), bands.rows) },
       doneBands: lease.array(Uint8Array, bands?.bounds.length ?? 0),
+      // The last one stays 0: a search for the first that is not done ends there.
       doneChunks: lease.array(Uint8Array, CHUNKS + 1),
       scratch: Array.from({ length: threads }, () => lease.allocate(2 * SIDE_BYTES + scratchBytes)),
       start: start ?? null,

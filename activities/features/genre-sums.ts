@@ -1,6 +1,6 @@
 /** Sums by user and genre over a whole snapshot, from this host's copy of it. */
 
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { copyIn, copyOut } from '../../database/copy.ts';
 import { type RowColumn, encodeRows, readFixedColumns } from '../../database/copy-binary.ts';
 import type { Session } from '../../database/session.ts';
@@ -20,46 +20,62 @@ export const GENRE_SUMS = 'genre_sums';
  */
 export async function sumCopyByGenre(
   dependencies: Pick<ActivityDependencies, 'connection' | 'cacheFolder'>,
-  { db, client }: Session,
+  session: Session,
   { run, settings }: Run,
   { genres, one, signal }: { genres: Readonly<Record<string, string>>; one: number; signal: AbortSignal },
 ): Promise<boolean> {
   const columns = Object.keys(genres);
-  const bits = Object.values(genres).map(
-    (genre, bit) => sql`case when ${sql.lit(genre)} = any(genre_list) then ${sql.lit(1 << bit)} else 0 end`,
-  );
-  const read = async (rows: number, query: string, width: number): Promise<Int32Array[]> => {
-    const target = { columns: Array.from({ length: width }, () => new Int32Array(rows)), filled: 0 };
-    await readFixedColumns(copyOut(client, query), target);
-    return target.columns;
-  };
+  const ids = await readIds(session, run, Object.values(genres));
+  const sums = new Float64Array(columns.length * ids.users.length);
+  const add = adderOf(sums, { ...ids, one });
+  if (!(await eachRatingOfCopy(dependencies, run, settings.evaluation.holdoutSeed, signal, add)))
+    return false;
+  await keepSums(session, columns, ids.users, sums);
+  return true;
+}
+
+/** Users and movies of the snapshot, ascending, and of each movie a bit for each of the genres that it has. */
+interface SnapshotIds {
+  users: Int32Array;
+  movies: Int32Array;
+  genresOf: Int32Array;
+}
+
+async function readIds({ db, client }: Session, run: number, genres: string[]): Promise<SnapshotIds> {
   const counts = await db
     .selectFrom('silver.snapshots')
     .select(['users', 'movies'])
     .where('run', '=', run)
     .executeTakeFirstOrThrow();
-  const [users] = await read(
-    counts.users,
-    `select user_id from gold.user_totals where run = ${run} order by user_id`,
-    1,
+  const bits = genres.map(
+    (genre, bit) => sql`case when ${sql.lit(genre)} = any(genre_list) then ${sql.lit(1 << bit)} else 0 end`,
   );
-  const [movies, genresOf] = await read(
-    counts.movies,
-    sql`select movie_id, ${sql.join(bits, sql` | `)} from silver.movies where run = ${sql.lit(run)}`.compile(
-      db,
-    ).sql,
-    2,
+  const read = async (query: RawBuilder<unknown>, columns: Int32Array[]): Promise<void> => {
+    await readFixedColumns(copyOut(client, query.compile(db).sql), { columns, filled: 0 });
+  };
+  const users = new Int32Array(counts.users);
+  const movies = new Int32Array(counts.movies);
+  const genresOf = new Int32Array(counts.movies);
+  await read(sql`select user_id from gold.user_totals where run = ${sql.lit(run)} order by user_id`, [users]);
+  await read(
+    sql`
+      select movie_id, ${sql.join(bits, sql` | `)}
+      from silver.movies where run = ${sql.lit(run)} order by movie_id`,
+    [movies, genresOf],
   );
-  const sums = new Float64Array(columns.length * users.length);
-  const add = adderOf(sums, { users, movies: byId(movies, genresOf), one });
-  if (!(await eachRatingOfCopy(dependencies, run, settings.evaluation.holdoutSeed, signal, add)))
-    return false;
+  return { users, movies, genresOf };
+}
+
+async function keepSums(
+  { db, client }: Session,
+  genres: string[],
+  users: Int32Array,
+  sums: Float64Array,
+): Promise<void> {
+  const columns = sql.join(genres.map((genre) => sql`${sql.ref(genre)} float8`));
   await sql`
-    create temporary table ${sql.table(GENRE_SUMS)}
-    (user_id integer, ${sql.join(columns.map((column) => sql`${sql.ref(column)} float8`))}) on commit drop`.execute(
-    db,
-  );
-  const values = columns.map((_, genre): RowColumn => ({
+    create temporary table ${sql.table(GENRE_SUMS)} (user_id integer, ${columns}) on commit drop`.execute(db);
+  const values = genres.map((_, genre): RowColumn => ({
     type: 'float8',
     values: sums.subarray(genre * users.length, (genre + 1) * users.length),
   }));
@@ -68,22 +84,15 @@ export async function sumCopyByGenre(
     { table: GENRE_SUMS, options: 'format binary' },
     encodeRows([{ type: 'int4', values: users }, ...values], users.length),
   );
-  return true;
-}
-
-/** Ascending ids, as a lookup wants them, and the bits of each. */
-function byId(ids: Int32Array, bits: Int32Array): { ids: Int32Array; bits: Int32Array } {
-  const order = Int32Array.from(ids.keys()).sort((a, b) => ids[a] - ids[b]);
-  return { ids: order.map((at) => ids[at]), bits: order.map((at) => bits[at]) };
 }
 
 /** Adds ratings to sums, which lie genre by genre. All are whole numbers below 2^53: their order does not matter. */
 function adderOf(
   sums: Float64Array,
-  { users, movies, one }: { users: Int32Array; movies: { ids: Int32Array; bits: Int32Array }; one: number },
+  { users, movies, genresOf, one }: SnapshotIds & { one: number },
 ): (piece: RatingTriples, count: number) => void {
   const userOf = createLookup(users);
-  const movieOf = createLookup(movies.ids);
+  const movieOf = createLookup(movies);
   return (piece, count) => {
     for (let row = 0; row < count; row++) {
       const user = userOf(piece.users[row]);
@@ -91,7 +100,7 @@ function adderOf(
       // Of a damaged copy, which is found out in the end.
       if (user < 0 || movie < 0) continue;
       const value = one + 2 * piece.ratings[row];
-      for (let bits = movies.bits[movie]; bits !== 0; bits &= bits - 1)
+      for (let bits = genresOf[movie]; bits !== 0; bits &= bits - 1)
         sums[(31 - Math.clz32(bits & -bits)) * users.length + user] += value;
     }
   };

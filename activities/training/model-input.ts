@@ -1,4 +1,3 @@
-import { log } from '@temporalio/activity';
 import type { RawBuilder } from 'kysely';
 import type { Connection } from '../../database/connect.ts';
 import { copyTableOut } from '../../database/copy.ts';
@@ -26,8 +25,8 @@ import {
 import {
   type SnapshotKey,
   eachRows,
-  openSnapshotFile,
   readSnapshotFile,
+  withSnapshotFile,
   writeSnapshotFile,
 } from './snapshot-cache.ts';
 
@@ -101,26 +100,19 @@ export async function eachRatingOfCopy(
   if (registered === undefined) return false;
   const { ratings: total, train, train_checksum, holdout_checksum } = registered;
   const key: SnapshotKey = { folder: cacheFolder, database: await databaseId(connection.db), run, seed };
-  const file = await openSnapshotFile(key, total);
-  if (file === null) return false;
-  const show = async (from: number, rows: number): Promise<string> => {
-    const checksums: string[] = [];
-    await eachRows(file, { from, rows, total }, signal, (piece, count) => {
-      take(piece, count);
-      checksums.push(checksumOfRows(piece, count));
-    });
-    return checksums.reduce(joinChecksums, NOTHING);
-  };
-  try {
+  const isRight = await withSnapshotFile(key, total, signal, async (file) => {
+    const show = async (from: number, rows: number): Promise<string> => {
+      let checksum = NOTHING;
+      await eachRows(file, { from, rows, total }, signal, (piece, count) => {
+        take(piece, count);
+        checksum = joinChecksums(checksum, checksumOfRows(piece, count));
+      });
+      return checksum;
+    };
     const [first, second] = [await show(0, train), await show(train, total - train)];
     return first === train_checksum && second === holdout_checksum;
-  } catch (error) {
-    signal.throwIfAborted();
-    log.warn('the copy of the snapshot cannot be read: PostgreSQL is', { error });
-    return false;
-  } finally {
-    await file.close();
-  }
+  });
+  return isRight ?? false;
 }
 
 /**

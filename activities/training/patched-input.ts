@@ -4,7 +4,6 @@
  */
 
 import { type FileHandle } from 'node:fs/promises';
-import { log } from '@temporalio/activity';
 import { sql } from 'kysely';
 import type { Connection } from '../../database/connect.ts';
 import { type FixedColumns, readFixedColumns } from '../../database/copy-binary.ts';
@@ -28,7 +27,7 @@ import {
   checksumInput,
   registeredSplit,
 } from './registered-split.ts';
-import { type SnapshotKey, eachRows, openSnapshotFile } from './snapshot-cache.ts';
+import { type SnapshotKey, eachRows, withSnapshotFile } from './snapshot-cache.ts';
 
 /** What tells a snapshot from the one that it follows. */
 interface Changes {
@@ -55,17 +54,9 @@ export async function patchSnapshot(
   if (follows === null) return null;
   const before = await registeredSplit(connection, follows, seed);
   if (before === undefined) return null;
-  const file = await openSnapshotFile({ ...key, run: follows }, before.ratings);
-  if (file === null) return null;
-  try {
-    return await patch(file, before, await readChanges(connection, run, seed, signal), signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    log.warn('the copy of the snapshot before cannot be brought up to date: PostgreSQL is read', { error });
-    return null;
-  } finally {
-    await file.close();
-  }
+  return withSnapshotFile({ ...key, run: follows }, before.ratings, signal, async (file) =>
+    patch(file, before, await readChanges(connection, run, seed, signal), signal),
+  );
 }
 
 async function readChanges(

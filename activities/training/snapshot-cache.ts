@@ -35,9 +35,7 @@ export async function readSnapshotFile(
   rows: number,
   signal: AbortSignal,
 ): Promise<RatingColumns | null> {
-  const file = await openSnapshotFile(key, rows);
-  if (file === null) return null;
-  try {
+  return withSnapshotFile(key, rows, signal, async (file) => {
     const columns = new RatingColumns(rows);
     try {
       await eachPiece(columns, signal, async (piece, at) => {
@@ -47,17 +45,36 @@ export async function readSnapshotFile(
       return columns;
     } catch (error) {
       columns.release();
-      signal.throwIfAborted();
-      log.warn('the copy of the snapshot cannot be read: PostgreSQL is', { error });
-      return null;
+      throw error;
     }
+  });
+}
+
+/**
+ * Gives `body` a copy of so many `rows`.
+ * @returns null where there is none of this size, or `body` fails on it: whoever asked reads PostgreSQL
+ * @throws the signal's reason
+ */
+export async function withSnapshotFile<Result>(
+  key: SnapshotKey,
+  rows: number,
+  signal: AbortSignal,
+  body: (file: FileHandle) => Promise<Result>,
+): Promise<Result | null> {
+  const file = await openSnapshotFile(key, rows);
+  if (file === null) return null;
+  try {
+    return await body(file);
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warn('the copy of the snapshot cannot be used: PostgreSQL is read', { run: key.run, error });
+    return null;
   } finally {
     await file.close();
   }
 }
 
-/** Opens a copy of so many `rows`; null where there is none of this size. */
-export async function openSnapshotFile(key: SnapshotKey, rows: number): Promise<FileHandle | null> {
+async function openSnapshotFile(key: SnapshotKey, rows: number): Promise<FileHandle | null> {
   if (key.folder === null) return null;
   const file = await open(join(key.folder, fileName(key))).catch(() => null);
   if (file === null || (await file.stat()).size === rows * BYTES_PER_RATING) return file;

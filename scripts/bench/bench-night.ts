@@ -1,7 +1,6 @@
 /** The course of a measurement: source, servers, nights, yardsticks. */
 
 import { execFile } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -54,7 +53,7 @@ export async function benchNight(bench: NightBench): Promise<NightReport> {
     const ours = await benchOurs(servers, bench, load);
     await dropDatabase(servers.admin.db, DATABASES.night);
     const { spark } = bench;
-    return { ...ours, spark: spark === null ? null : await benchSpark(servers, source, { ...bench, spark }) };
+    return { ...ours, spark: spark === null ? null : await benchSpark(servers, bench.source, source, spark) };
   } finally {
     for (const name of Object.values(DATABASES))
       await dropDatabase(servers.admin.db, name).catch(() => undefined);
@@ -84,7 +83,7 @@ async function benchOurs(
   try {
     const { db } = connection;
     const { profile, overrides } = bench;
-    await prepareMemory(bench);
+    await prepareMemory(bench.source, directory);
     const first = await measureNight(local, db, { asOf: FIRST.toISOString(), profile, overrides });
     const next =
       bench.change === null && bench.readers === null ? null : await prepareNext(connection, url, bench);
@@ -136,9 +135,8 @@ async function bundleWorkflows(directory: string): Promise<string> {
 const LARGE = 1_000_000;
 
 /** Before our first night and before Spark's: to both the machine gives memory as soon as the other. */
-async function prepareMemory({ source, directory }: NightBench): Promise<void> {
+async function prepareMemory(source: WantedSource, directory: string): Promise<void> {
   if (!('ratings' in source) || source.ratings < LARGE) return;
-  await mkdir(directory, { recursive: true });
   const started = performance.now();
   const bytes = await touchFreeMemory(directory);
   const seconds = (performance.now() - started) / 1000;
@@ -147,8 +145,9 @@ async function prepareMemory({ source, directory }: NightBench): Promise<void> {
 
 async function benchSpark(
   servers: NightServers,
+  wanted: WantedSource,
   source: string,
-  bench: NightBench & { spark: string },
+  folder: string,
 ): Promise<SparkNight> {
   await copyDatabase(servers.admin.db, source, DATABASES.spark);
   const url = servers.urlOf(DATABASES.spark);
@@ -156,12 +155,12 @@ async function benchSpark(
   try {
     await prepareForSpark(connection.db);
     await sql`checkpoint`.execute(connection.db);
+    await prepareMemory(wanted, servers.directory);
   } finally {
     await connection.close();
   }
-  await prepareMemory(bench);
-  say(`the Spark night of ${bench.spark} runs`);
-  return runSpark(bench.spark, url, process.env);
+  say(`the Spark night of ${folder} runs`);
+  return runSpark(folder, url, process.env);
 }
 
 async function machineOf(db: Db, load: number): Promise<Machine> {
