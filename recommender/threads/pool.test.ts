@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { NotEnoughMemoryError, RatingColumns, buildRatingMatrix, trainModel } from '../index.ts';
 import { runThreads } from './pool.ts';
@@ -38,6 +40,23 @@ test('threads that have done a task do the next, those of one that failed or was
   } finally {
     process.off('worker', count);
   }
+});
+
+test('no compiled code is freed while threads run some', async () => {
+  const program = `
+void (async () => {
+const { setFlagsFromString } = await import('node:v8');
+const { buildRatingMatrix } = await import('./recommender/index.ts');
+for (const flag of ['--trace-wasm-code-gc', '--stress-wasm-code-gc']) setFlagsFromString(flag);
+const users = Int32Array.from({ length: 5_000 }, (_, at) => at);
+await buildRatingMatrix({ users, items: users, ratings: new Float32Array(5_000).fill(4) }, { threads: 2 });
+console.log('built');
+process.exit(0);
+})();`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--eval', program]);
+  expect(stdout).toContain('built');
+  // What V8 says of each time that it looks for code to free.
+  expect(stdout).not.toContain('Triggering GC');
 });
 
 test('what the machine has no memory for is known before any is taken', async () => {

@@ -1,5 +1,12 @@
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import type { TaskName, ThreadMessage, ThreadStart } from './protocol.ts';
+
+/**
+ * Compiled WebAssembly that has been replaced by better stays, a few hundred KB. Several threads run some, the kernel and
+ * Node's own reader of TypeScript, and V8 has been seen to end the whole process while it frees such code; see decision 13.
+ */
+setFlagsFromString('--no-wasm-code-gc');
 
 export interface ThreadOptions {
   threads: number;
