@@ -33,12 +33,12 @@ export function rowsOf<Table extends VersionedTable>(
   return sql.table(partitionName(table, run));
 }
 
-/** The tables that hold the rows of one run: that of its own name, or what it is made of. */
-export async function leavesOf(db: Db, table: VersionedTable, run: number): Promise<RawBuilder<unknown>[]> {
+/** The names, as SQL has them, of the tables that hold the rows of one run: that of its own name, or what it is made of. */
+export async function leavesOf(db: Db, table: VersionedTable, run: number): Promise<string[]> {
   const { rows } = await sql<{ leaf: string }>`
     select relid::regclass::text as leaf from pg_partition_tree(${partitionName(table, run)}::regclass)
     where isleaf order by 1`.execute(db);
-  return rows.map(({ leaf }) => sql.raw(leaf));
+  return rows.map(({ leaf }) => leaf);
 }
 
 /** The column that says which run a row belongs to. */

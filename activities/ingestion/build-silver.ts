@@ -1,13 +1,14 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { type HeldSnapshot, heldSnapshots } from '../../database/snapshots.ts';
+import type { RatingCounts } from '../../database/types/index.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { bringUpToDate } from './changed-image.ts';
 import { countRead } from './count-read.ts';
 import { SILVER_RULES } from './refusal-reason.ts';
-import { keepTotals, keepTotalsAfter, sumImage } from './totals.ts';
+import { keepTotals, keepTotalsAfter, ratingCountsAfter, sumImage } from './totals.ts';
 import { buildWhole, showImage } from './whole-image.ts';
 
 export interface SilverResult extends StageResult {
@@ -53,7 +54,8 @@ export function buildSilver(
       }
       // The gate counts the batch itself.
       const bronze = follows === null ? batch.ratings : await countRead(db, run);
-      return keepSnapshot(db, context, { image, bronze });
+      const counts = follows === null ? null : await ratingCountsAfter(db, run, follows.run);
+      return keepSnapshot(db, context, { image, bronze, counts });
     });
   });
 }
@@ -83,7 +85,7 @@ async function followed(db: Db, run: number, follows: number | null): Promise<He
 async function keepSnapshot(
   db: Db,
   { run, asOf }: Run,
-  { image, bronze }: { image: number; bronze: number },
+  { image, bronze, counts }: { image: number; bronze: number; counts: RatingCounts | null },
 ): Promise<SilverResult> {
   const { rows } = await sql<
     Record<'silver' | 'users' | 'ratedMovies' | 'movies' | 'superseded', number> & {
@@ -119,6 +121,7 @@ async function keepSnapshot(
       rated_movies: ratedMovies,
       movies,
       newest_rating_at: newest,
+      rating_counts: counts === null ? null : JSON.stringify(counts),
     })
     .execute();
   const note = `${rejected} refused, ${superseded} superseded`;

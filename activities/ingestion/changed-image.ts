@@ -1,10 +1,10 @@
 /** An image brought up to date in place: of the changed users what differs, and nothing of anybody else. */
 
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { setLocal } from '../../database/session.ts';
 import type { HeldSnapshot } from '../../database/snapshots.ts';
-import { createPartitionAs } from '../../database/versions.ts';
+import { createPartitionAs, leavesOf } from '../../database/versions.ts';
 import { ofChangedUsers } from './batch.ts';
 import { catalogue } from './catalogue.ts';
 import { accepted, latestFirst, refused } from './classified.ts';
@@ -41,39 +41,38 @@ export async function bringUpToDate(db: Db, run: number, asOf: Date, follows: He
       union all
       select ${sql.lit(run)}, user_id, movie_id, rating, rating_timestamp from ranked where nth > 1`,
   );
-  await sql`create index on ranked (user_id, movie_id)`.execute(db);
   await sql`analyze ranked`.execute(db);
-  await replaceRatings(db, run, sql.lit(follows.image));
+  await replaceRatings(db, run, follows.image);
 }
 
-/** What has left an image and what has come into it, in temporary tables of the transaction that brings it up to date. */
-export const REMOVED = sql.table('removed_ratings');
-export const ADDED = sql.table('added_ratings');
+/** What has left an image and what has come into it, of a table of the transaction that brings it up to date. */
+export const REMOVED = sql`(
+  select movie_id, old_rating as rating, old_timestamp as rating_timestamp from differing where place is not null)`;
+export const ADDED = sql`(select movie_id, rating, rating_timestamp from differing where rating is not null)`;
 
-async function replaceRatings(db: Db, run: number, image: RawBuilder<unknown>): Promise<void> {
-  for (const table of [REMOVED, ADDED])
+/** One comparison of what there is with what there is to be; by it rows are deleted where they lie, and others added. */
+async function replaceRatings(db: Db, run: number, image: number): Promise<void> {
+  await sql`
+    create temporary table differing on commit drop as
+    select old.part, old.place, user_id, movie_id, old.rating as old_rating, old.rating_timestamp as old_timestamp,
+           now.rating, now.rating_timestamp
+    from (
+      select tableoid as part, ctid as place, user_id, movie_id, rating, rating_timestamp
+      from silver.ratings where image = ${sql.lit(image)} and ${ofChangedUsers(run)}
+    ) old
+    full join (select user_id, movie_id, rating, rating_timestamp from ranked where nth = 1) now
+      using (user_id, movie_id)
+    where old.rating is distinct from now.rating or old.rating_timestamp is distinct from now.rating_timestamp`.execute(
+    db,
+  );
+  for (const leaf of await leavesOf(db, 'silver.ratings', image))
     await sql`
-      create temporary table ${table} (movie_id integer, rating real, rating_timestamp timestamptz)
-      on commit drop`.execute(db);
+      delete from ${sql.raw(leaf)}
+      where ctid = any(array(select place from differing where part = ${sql.lit(leaf)}::regclass))`.execute(
+      db,
+    );
   await sql`
-    with removed as (
-      delete from silver.ratings s
-      where s.image = ${image} and ${ofChangedUsers(run)}
-        and not exists (
-        select from ranked r
-        where r.nth = 1 and r.user_id = s.user_id and r.movie_id = s.movie_id
-          and r.rating = s.rating and r.rating_timestamp = s.rating_timestamp)
-      returning s.movie_id, s.rating, s.rating_timestamp
-    )
-    insert into ${REMOVED} select * from removed`.execute(db);
-  await sql`
-    with added as (
-      insert into silver.ratings (image, user_id, movie_id, rating, rating_timestamp)
-      select ${image}, user_id, movie_id, rating, rating_timestamp from ranked r
-      where nth = 1 and not exists (
-        select from silver.ratings s
-        where s.image = ${image} and ${ofChangedUsers(run)} and s.user_id = r.user_id and s.movie_id = r.movie_id)
-      returning movie_id, rating, rating_timestamp
-    )
-    insert into ${ADDED} select * from added`.execute(db);
+    insert into silver.ratings (image, user_id, movie_id, rating, rating_timestamp)
+    select ${sql.lit(image)}, user_id, movie_id, rating, rating_timestamp
+    from differing where rating is not null order by user_id, movie_id`.execute(db);
 }

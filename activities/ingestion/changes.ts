@@ -9,6 +9,7 @@ import { RATING_COLUMNS, ratingsOfSource } from './batch.ts';
 import { differingUsers, fingerprints } from './fingerprints.ts';
 import { isCatalogued } from './refusal-reason.ts';
 import type { SourceReader } from './source-reader.ts';
+import { prepareChunked, readChunk } from './whole-batch.ts';
 
 /** With more of the ratings to be read again than this, building the snapshot anew takes less. */
 export const MOST_CHANGED = 0.4;
@@ -80,20 +81,30 @@ export async function countChanged({ db }: Session, { run }: Run): Promise<numbe
   return (share ?? 0) > MOST_CHANGED ? null : users;
 }
 
-/** Reads all rows of the changed users into the batch, and those without a user, which have no fingerprint. */
+/** Reads all rows of the changed users, and those without a user, which have no fingerprint, into the batch: into what it has. */
+export async function addChangedUsers(session: Session, reader: SourceReader, context: Run): Promise<number> {
+  return reader.append(
+    session,
+    partitionName('bronze.ratings', context.run),
+    RATING_COLUMNS,
+    ratingsOfSource(context, await isOfChanged(session.db, context)),
+    'parallel',
+  );
+}
+
+/** The same where they are all that it has. */
 export async function readChangedUsers(
   session: Session,
   reader: SourceReader,
   context: Run,
 ): Promise<number> {
-  const ofUsers = await isAmong(session.db, rowsOf('bronze.changed_users', context.run));
-  return reader.append(
-    session,
-    partitionName('bronze.ratings', context.run),
-    RATING_COLUMNS,
-    ratingsOfSource(context, `user_id is null or ${ofUsers}`),
-    'parallel',
-  );
+  await prepareChunked(session, context.run);
+  const where = await isOfChanged(session.db, context);
+  return readChunk(session, reader, context, { place: 0, where }, 'parallel');
+}
+
+async function isOfChanged(db: Db, { run }: Run): Promise<string> {
+  return `user_id is null or ${await isAmong(db, rowsOf('bronze.changed_users', run))}`;
 }
 
 /** The condition that a row of the source is of one of the users of a table of ours, as text for wherever the source is. */

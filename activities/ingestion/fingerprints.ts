@@ -1,6 +1,7 @@
 /** How a change in the source is found without trusting anything that the source says about it. */
 
 import { type RawBuilder, sql } from 'kysely';
+import type { Db } from '../../database/connect.ts';
 
 /** The largest prime below 2^63: a sum of 64-bit hashes is kept as its remainder, which is a bigint. */
 const MODULUS = '9223372036854775783';
@@ -10,9 +11,21 @@ const MODULUS = '9223372036854775783';
  * that the columns of the source and of what was read of it share, so that a row has one hash in both; the instant as
  * that of UTC, in which all our sessions are.
  */
-export const rowHash = sql`coalesce(hashint8extended(movie_id::bigint,
-  coalesce(hashfloat8extended(rating::double precision,
-    coalesce(timestamp_hash_extended(rating_timestamp::timestamp, 0), 1)), 2)), 3)`;
+const hashOfRow = (instant: RawBuilder<unknown>): RawBuilder<unknown> => sql`
+  coalesce(hashint8extended(movie_id::bigint,
+    coalesce(hashfloat8extended(rating::double precision, coalesce(${instant}, 1)), 2)), 3)`;
+
+const rowHash = hashOfRow(sql`timestamp_hash_extended(rating_timestamp::timestamp, 0)`);
+
+/**
+ * The same hash for rows of our own, whose timestamps have a time zone: since PostgreSQL 18 without turning each into one that has
+ * none, which takes as long as to hash all of the row.
+ */
+export async function ownRowHash(db: Db): Promise<RawBuilder<unknown>> {
+  const { rows } = await sql<{ has: boolean }>`
+    select to_regprocedure('timestamptz_hash_extended(timestamptz, bigint)') is not null as has`.execute(db);
+  return rows[0].has ? hashOfRow(sql`timestamptz_hash_extended(rating_timestamp, 0)`) : rowHash;
+}
 
 /** A sum of hashes as it is kept. */
 const checksum = (hashes: RawBuilder<unknown>): RawBuilder<unknown> =>

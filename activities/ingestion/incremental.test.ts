@@ -88,13 +88,14 @@ async function night(asOf: string, overrides: string[] = []) {
     'select follows, changed_users as changed from bronze.batches where _batch_id = $1',
     [run],
   );
-  const { tables } = await digestRun(database.db, run);
   const gates = await Promise.all(
     (['bronze', 'silver', 'features'] as const).map((scope) => stages.runGate({ run, scope })),
   ).then(
     () => 'passed',
     (error: unknown) => (error as Error).message,
   );
+  // With what the gates keep.
+  const { tables } = await digestRun(database.db, run);
   await closeRun(database, run);
   const checks = await database.pool.query(
     `select check_name, status, observed from quality.check_results where run = $1 and check_name <> all ($2) order by 1`,

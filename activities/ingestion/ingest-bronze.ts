@@ -9,6 +9,7 @@ import type { Heartbeat } from '../support/with-heartbeat.ts';
 import { MOVIE_COLUMNS, moviesOfSource } from './batch.ts';
 import {
   addAffectedUsers,
+  addChangedUsers,
   countChanged,
   findChangedUsers,
   keepFingerprints,
@@ -172,7 +173,7 @@ async function mend(session: Session, reader: SourceReader, context: Run): Promi
     delete from ${batch} where user_id is null or user_id in (select user_id from ${changed})`.execute(
     session.db,
   );
-  await readChangedUsers(session, reader, context);
+  await addChangedUsers(session, reader, context);
   await sql`delete from ${changed}`.execute(session.db);
 }
 

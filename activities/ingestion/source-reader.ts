@@ -24,9 +24,16 @@ export interface SourceReader {
   /**
    * Makes an unlogged table of ours of what `query` gives of the source; `columns` with their types. Fuller pages sooner
    * than by `append`: PostgreSQL writes a table that is made so past its shared buffers.
+   * @param plan `parallel` where it looks at much for little
    * @returns the number of rows
    */
-  create(session: Session, table: string, columns: string, query: RawBuilder<unknown>): Promise<number>;
+  create(
+    session: Session,
+    table: string,
+    columns: string,
+    query: RawBuilder<unknown>,
+    plan?: 'parallel',
+  ): Promise<number>;
   /** Makes a temporary table of what `query` gives of the source; `columns` with their types. */
   tabulate(session: Session, table: string, columns: string, query: RawBuilder<unknown>): Promise<void>;
   /**
@@ -89,7 +96,8 @@ const hereReader: Omit<SourceReader, 'view' | 'ask'> = {
       insert into ${sql.table(table)} (${list(columns)}) ${rows}`.execute(db);
     return Number(numAffectedRows);
   },
-  create: async ({ db, client }, table, _columns, query) => {
+  create: async ({ db, client }, table, _columns, query, plan) => {
+    if (plan === 'parallel') await setLocal(db, FAVOUR_PARALLEL);
     const made = sql`create unlogged table ${sql.table(table)} ${LEFT_ALONE} as ${query}`.compile(db);
     return (await client.query(made.sql)).rowCount ?? 0;
   },

@@ -5,10 +5,11 @@ import type { Connection, Db } from '../../database/connect.ts';
 import { gather } from '../../database/gather.ts';
 import type { Session } from '../../database/session.ts';
 import { constantIds } from '../../database/constants.ts';
+import type { RatingCounts } from '../../database/types/index.ts';
 import { createPartitionAs, leavesOf, rowsOf } from '../../database/versions.ts';
 import { ofChangedUsers } from './batch.ts';
 import { ADDED, REMOVED } from './changed-image.ts';
-import { joinFingerprints, rowHash } from './fingerprints.ts';
+import { joinFingerprints, ownRowHash } from './fingerprints.ts';
 
 /** A rating of at least this is positive, one of at most that negative. */
 const POSITIVE = 4.0;
@@ -38,6 +39,26 @@ export async function keepTotalsAfter(db: Db, run: number, image: number, follow
   await createPartitionAs(db, 'gold.movie_totals', run, ofMovies);
 }
 
+/**
+ * How many ratings of each value an image has: those of `follows`, less what has left it and with what has come into it. Null
+ * where that cannot be told without looking at all of them, as the silver gate then does.
+ */
+export async function ratingCountsAfter(db: Db, run: number, follows: number): Promise<RatingCounts | null> {
+  if (await wasReopened(db, run)) return null;
+  const { rows } = await sql<{ counts: RatingCounts | null }>`
+    select case when before.rating_counts is not null then (
+      select coalesce(jsonb_object_agg(rating, ratings), '{}') from (
+        select rating, sum(ratings) as ratings from (
+          select key::real as rating, value::bigint as ratings from jsonb_each(before.rating_counts)
+          union all select rating, count(*) from ${ADDED} a group by rating
+          union all select rating, -count(*) from ${REMOVED} r group by rating
+        ) moved group by rating having sum(ratings) <> 0
+      ) counted
+    ) end as counts
+    from silver.snapshots before where run = ${sql.lit(follows)}`.execute(db);
+  return rows[0].counts;
+}
+
 /** Sums over a whole image, of its parts side by side, for `keepTotals`. */
 export async function sumImage(
   connection: Connection,
@@ -46,12 +67,13 @@ export async function sumImage(
   signal: AbortSignal,
 ): Promise<void> {
   const parts = await leavesOf(session.db, 'silver.ratings', image);
+  const hash = await ownRowHash(session.db);
   await gather(
     connection,
     session,
     'by_user',
     parts.map(
-      (part) => sql`select user_id, ${sums}, sum(${rowHash}) as hashes from ${part} group by user_id`,
+      (part) => sql`select user_id, ${sums}, sum(${hash}) as hashes from ${sql.raw(part)} group by user_id`,
     ),
     signal,
   );
@@ -59,7 +81,7 @@ export async function sumImage(
     connection,
     session,
     'by_movie',
-    parts.map((part) => sql`select movie_id, ${sums} from ${part} group by movie_id`),
+    parts.map((part) => sql`select movie_id, ${sums} from ${sql.raw(part)} group by movie_id`),
     signal,
   );
 }
@@ -150,15 +172,16 @@ async function movieTotalsAfter(
     from (
       select movie_id, ratings, half_stars, half_stars_squared, positive, negative, first_at, last_at from ${before} b
       union all
-      select movie_id, ${sums} from ${ADDED} group by movie_id
+      select movie_id, ${sums} from ${ADDED} a group by movie_id
       union all
       select movie_id, -ratings, -half_stars, -half_stars_squared, -positive, -negative, null, null
-      from (select movie_id, ${sums} from ${REMOVED} group by movie_id) r
+      from (select movie_id, ${sums} from ${REMOVED} r group by movie_id) r
     ) t
     left join (
       select movie_id, min(rating_timestamp) as first_at, max(rating_timestamp) as last_at
       from ${rowsOf('silver.ratings', image)}
-      where cardinality(${sql.raw(moved)}) > 0 and movie_id = any(${sql.raw(moved)})
+      -- Not the column itself: PostgreSQL 18 would go through the whole index, which is by user, and with one process.
+      where cardinality(${sql.raw(moved)}) > 0 and movie_id + 0 = any(${sql.raw(moved)})
       group by movie_id
     ) e on e.movie_id = t.movie_id
     group by t.movie_id having sum(ratings) > 0`;

@@ -1,4 +1,4 @@
-/** The table of a batch of the whole source: put together from tables of its own, one a chunk. */
+/** The table of a batch, put together from tables of its own: one a chunk of the whole source, or one of what has changed. */
 
 import { sql } from 'kysely';
 import type { Session } from '../../database/session.ts';
@@ -35,7 +35,8 @@ export async function readChunk(
   session: Session,
   reader: SourceReader,
   { run, startedAt }: Run,
-  { where, place }: Chunk,
+  { where, place }: Pick<Chunk, 'where' | 'place'>,
+  plan?: 'parallel',
 ): Promise<number> {
   const { db } = session;
   const name = `_chunk${place}`;
@@ -44,6 +45,7 @@ export async function readChunk(
     `${partitionName('bronze.ratings', run)}${name}`,
     'user_id bigint, movie_id bigint, rating double precision, rating_timestamp timestamptz',
     sql`select ${ratingAsRead} from movielens.ratings where ${sql.raw(where)}`,
+    plan,
   );
   const table = tableOf(run, name);
   await sql`

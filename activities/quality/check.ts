@@ -1,7 +1,7 @@
 import type { CheckName } from '../../config/checks.ts';
 import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
-import type { GateScope } from '../../database/types/index.ts';
+import type { GateScope, RatingCounts } from '../../database/types/index.ts';
 import type { Statistics } from './history.ts';
 
 /** What a scope's measurement says about one check. */
@@ -36,6 +36,8 @@ export interface Measurements {
   checks: Partial<Record<CheckName, Observation>>;
   /** Of the snapshot, for the nights to come. */
   statistics?: Statistics;
+  /** Of a snapshot of which nobody had counted them: its ratings by their value. */
+  ratingCounts?: RatingCounts;
   /** Of a batch: whether silver takes every row of it; of a whole source, how many it has. */
   batch?: { all_accepted: boolean; ratings?: number };
 }

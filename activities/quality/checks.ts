@@ -92,7 +92,9 @@ export const checks: Check[] = [
   {
     name: 'row_accounting',
     scope: 'silver',
-    expected: always('bronze = silver + rejected + superseded, and silver = its totals by user and by movie'),
+    expected: always(
+      'bronze = silver + rejected + superseded, and silver = its totals by user, by movie and by value',
+    ),
     limit: 'most',
     remedy: 'rows were lost or doubled: a defect of the pipeline, report it',
   },

@@ -195,6 +195,11 @@ const dirt: Dirt[] = [
     says: 'bronze = silver + rejected + superseded',
   },
   {
+    check: 'row_accounting',
+    inside: (at) => `update silver.snapshots set rating_counts = '{"4": 1}' where run = ${at}`,
+    says: ', 1 by value',
+  },
+  {
     check: 'refused_share',
     source: 'update movielens.ratings set rating = 7 where user_id <= 2',
     says: 'at most 1% of the rows refused',

@@ -3,6 +3,7 @@
 import { sql } from 'kysely';
 import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
+import type { RatingCounts } from '../../database/types/index.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, SAMPLE_ROWS } from './check.ts';
 
@@ -12,22 +13,29 @@ const shareOf = (rating: number): string => `share_${rating.toFixed(1)}`;
 /** By the name that `quality.source_statistics` has for it. */
 export type Statistics = Record<string, number>;
 
-/** How many ratings of each value a snapshot has. */
-export interface RatingCount {
-  rating: number;
-  ratings: number;
-}
-
 /** Number and mean of the ratings, and the share of each value; nothing where there are none. */
-export function statisticsOf(counts: RatingCount[]): Statistics | undefined {
-  const all = counts.reduce((sum, { ratings }) => sum + ratings, 0);
+export function statisticsOf(counts: RatingCounts): Statistics | undefined {
+  const all = sumOf(counts);
   if (all === 0) return undefined;
-  const byValue = new Map(counts.map(({ rating, ratings }) => [rating, ratings]));
+  const byValue = new Map(Object.entries(counts));
+  const total = Object.entries(counts).reduce((sum, [rating, ratings]) => sum + Number(rating) * ratings, 0);
   return {
     ratings: all,
-    mean_rating: counts.reduce((sum, { rating, ratings }) => sum + rating * ratings, 0) / all,
-    ...Object.fromEntries(RATING_VALUES.map((rating) => [shareOf(rating), (byValue.get(rating) ?? 0) / all])),
+    mean_rating: total / all,
+    ...Object.fromEntries(
+      RATING_VALUES.map((rating) => [shareOf(rating), (byValue.get(String(rating)) ?? 0) / all]),
+    ),
   };
+}
+
+/** Rows of a query, one a value, as what they come to. */
+export function countsOf(rows: readonly { rating: number; ratings: number }[]): RatingCounts {
+  return Object.fromEntries(rows.map(({ rating, ratings }) => [String(rating), ratings]));
+}
+
+/** All ratings, of whatever value. */
+export function sumOf(counts: RatingCounts): number {
+  return Object.values(counts).reduce((sum, ratings) => sum + ratings, 0);
 }
 
 export async function keepStatistics(db: Db, run: number, statistics: Statistics): Promise<void> {

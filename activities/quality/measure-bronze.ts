@@ -6,7 +6,7 @@ import { isAccepted, isCatalogued, refusalReason } from '../ingestion/refusal-re
 import { countRead } from '../ingestion/count-read.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, SAMPLE_ROWS } from './check.ts';
-import { type RatingCount, statisticsOf } from './history.ts';
+import { countsOf, statisticsOf, sumOf } from './history.ts';
 
 const nullKey = sql<boolean>`(user_id is null or movie_id is null)`;
 const outOfDomain = sql<boolean>`(rating is null or rating not between 0.5 and 5.0
@@ -80,19 +80,20 @@ async function measureSnapshotToBe(db: Db, asOf: Date): Promise<Measurements> {
     from ${judged}`.execute(db);
   const [{ rows: all, refused, usable }] = rows;
   if (all === 0) return { checks: {} };
-  const counts = await sql<RatingCount>`
+  const latest = await sql<{ rating: number; ratings: number }>`
     select rating, count(*) as ratings from (
       select distinct on (user_id, movie_id) rating from ${judged} where reason is null
       order by user_id, movie_id, rating_timestamp desc, rating desc
     ) latest group by rating`.execute(db);
-  const superseded = usable - counts.rows.reduce((sum, { ratings }) => sum + ratings, 0);
+  const counts = countsOf(latest.rows);
+  const superseded = usable - sumOf(counts);
   return {
     checks: {
       snapshot_present: { observed: usable },
       refused_share: { observed: refused / all, finding: ofAll(refused, all) },
       duplicates: { observed: superseded, sample: superseded === 0 ? [] : await samplePairs(db, judged) },
     },
-    statistics: statisticsOf(counts.rows),
+    statistics: statisticsOf(counts),
   };
 }
 

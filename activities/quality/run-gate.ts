@@ -8,7 +8,7 @@ import { type ActivityDependencies, type Run, type RunReference, loadRun } from 
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Beside, Check, Measurements, Observation } from './check.ts';
 import { checks as declaredChecks } from './checks.ts';
-import { type Statistics, keepStatistics } from './history.ts';
+import { keepStatistics } from './history.ts';
 import { type Judgement, judge } from './judge.ts';
 import { measureBronze } from './measure-bronze.ts';
 import { measureFeatures, measureModel } from './measure-derived.ts';
@@ -57,6 +57,12 @@ export function runGate(
       if (measured.statistics !== undefined) await keepStatistics(db, run, measured.statistics);
       if (measured.batch !== undefined)
         await db.updateTable('bronze.batches').set(measured.batch).where('_batch_id', '=', run).execute();
+      if (measured.ratingCounts !== undefined)
+        await db
+          .updateTable('silver.snapshots')
+          .set({ rating_counts: JSON.stringify(measured.ratingCounts) })
+          .where('run', '=', run)
+          .execute();
     };
     const failed = results.filter(({ status }) => status === 'failed');
     if (failed.length > 0) {
@@ -93,11 +99,9 @@ async function keepResults(db: Db, run: number, results: Judgement[]): Promise<v
     .execute();
 }
 
-/** What a measurement has to say to each check. */
-export interface Measured {
+/** What a measurement has to say to each check, and what is kept of it. */
+export interface Measured extends Omit<Measurements, 'checks'> {
   of: (name: CheckName) => Observation;
-  statistics?: Statistics;
-  batch?: Measurements['batch'];
 }
 
 /**

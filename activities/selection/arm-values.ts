@@ -1,12 +1,13 @@
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Metric } from '../../config/metrics.ts';
 import type { Db } from '../../database/connect.ts';
+import { packed, unpackDoubles, unpackIntegers } from '../../database/packed.ts';
 import { terminalFailure } from '../support/failures.ts';
 import { PARTS } from './paired-comparison.ts';
 
 /** An arm's users in ascending order, with their sums of a metric averaged over the arm's twins. */
 export interface ArmValues {
-  users: number[];
+  users: Int32Array;
   values: Float64Array;
   counts: Int32Array;
 }
@@ -19,7 +20,8 @@ export async function armValues(
   configurations: string[],
 ): Promise<ArmValues> {
   const { column, counts } = PARTS[metric];
-  const inOrder = (value: RawBuilder<unknown>) => sql<number[] | null>`array_agg(${value} order by user_id)`;
+  const inOrder = (value: string, type: 'integer' | 'double precision') =>
+    packed(sql.ref(value), type, sql`user_id`);
   const row = await db
     .selectFrom(
       db
@@ -38,15 +40,15 @@ export async function armValues(
         .as('u'),
     )
     .select([
-      inOrder(sql`user_id`).as('users'),
-      inOrder(sql`value`).as('values'),
-      inOrder(sql`count`).as('counts'),
+      inOrder('user_id', 'integer').as('users'),
+      inOrder('value', 'double precision').as('values'),
+      inOrder('count', 'integer').as('counts'),
     ])
     .executeTakeFirstOrThrow();
   return {
-    users: row.users ?? [],
-    values: Float64Array.from(row.values ?? []),
-    counts: Int32Array.from(row.counts ?? []),
+    users: unpackIntegers(row.users),
+    values: unpackDoubles(row.values),
+    counts: unpackIntegers(row.counts),
   };
 }
 

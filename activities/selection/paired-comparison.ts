@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import { type Metric, METRICS } from '../../config/metrics.ts';
 import type { Settings } from '../../config/settings.ts';
 import type { Db } from '../../database/connect.ts';
+import { packed, unpackDoubles, unpackIntegers } from '../../database/packed.ts';
 import { holm, pairedBootstrap } from '../../recommender/index.ts';
 import type { ActivityDependencies } from '../support/run.ts';
 
@@ -151,11 +152,11 @@ async function keptComparison(
   return concluded({ metric, a, b, difference, low, high, p, adjustedP: p, users, resamples, seed });
 }
 
-/** One array a column, in one order: 200,000 users are a few values, not 200,000 objects. */
+/** Of every user whom both have a value of, in one order. */
 async function pairedValues(db: Db, run: number, metric: Metric, a: string, b: string) {
   const { column, counts } = PARTS[metric];
-  const inOrder = (value: RawBuilder<unknown>) =>
-    sql<number[] | null>`array_agg(${value} order by a.user_id)`;
+  const inOrder = (value: RawBuilder<unknown>, type: 'integer' | 'double precision') =>
+    packed(value, type, sql`a.user_id`);
   const row = await db
     .selectFrom('experiments.user_metrics as a')
     .innerJoin('experiments.user_metrics as b', (join) =>
@@ -165,21 +166,23 @@ async function pairedValues(db: Db, run: number, metric: Metric, a: string, b: s
     .where('a.configuration', '=', a)
     .where(counts === 'scored' ? sql<boolean>`a.scored > 0` : sql<boolean>`a.${sql.raw(column)} is not null`)
     .select([
-      inOrder(sql`a.${sql.raw(column)}`).as('ofA'),
-      inOrder(sql`b.${sql.raw(column)}`).as('ofB'),
-      inOrder(counts === 'scored' ? sql`a.scored` : sql`1`).as('counts'),
+      inOrder(sql`a.${sql.raw(column)}`, 'double precision').as('ofA'),
+      inOrder(sql`b.${sql.raw(column)}`, 'double precision').as('ofB'),
+      inOrder(counts === 'scored' ? sql`a.scored` : sql`1`, 'integer').as('counts'),
     ])
     .executeTakeFirstOrThrow();
-  if (row.ofA === null || row.ofB === null || row.counts === null) {
+  const pairs = {
+    a: unpackDoubles(row.ofA),
+    b: unpackDoubles(row.ofB),
+    counts: unpackIntegers(row.counts),
+  };
+  const { length } = pairs.counts;
+  if (length === 0 || pairs.a.length !== length || pairs.b.length !== length) {
     throw new Error(
-      `run ${run}: no user has a ${metric} of both ${a} and ${b}; expected their evaluations first`,
+      `run ${run}: ${metric} of ${a} and of ${b} is not there of the same users; expected their evaluations first`,
     );
   }
-  return {
-    a: Float64Array.from(row.ofA),
-    b: Float64Array.from(row.ofB),
-    counts: Int32Array.from(row.counts),
-  };
+  return pairs;
 }
 
 /** Keeps comparisons, from which a decision can be explained later. */

@@ -1,4 +1,3 @@
-import type { RawBuilder } from 'kysely';
 import type { Connection } from '../../database/connect.ts';
 import { copyTableOut } from '../../database/copy.ts';
 import { readFixedColumns } from '../../database/copy-binary.ts';
@@ -155,14 +154,13 @@ async function readSnapshot(
 
 async function readPart(
   connection: Connection,
-  part: RawBuilder<unknown>,
+  part: string,
   target: Parameters<typeof readFixedColumns>[1],
   view: { signal: AbortSignal; snapshot: string },
 ): Promise<void> {
   await transaction(
     connection,
-    ({ db, client }) =>
-      readFixedColumns(copyTableOut(client, part.compile(db).sql, ['user_id', 'movie_id', 'rating']), target),
+    ({ client }) => readFixedColumns(copyTableOut(client, part, ['user_id', 'movie_id', 'rating']), target),
     view,
   );
 }

@@ -20,6 +20,7 @@ import * as acceptedBatches from './0016-accepted-batches.ts';
 import * as plannedReads from './0017-planned-reads.ts';
 import * as chunkedBatches from './0018-chunked-batches.ts';
 import * as refitStarts from './0019-refit-starts.ts';
+import * as ratingCounts from './0020-rating-counts.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-lake': lake,
@@ -41,4 +42,5 @@ export const migrations: Record<string, Migration> = {
   '0017-planned-reads': plannedReads,
   '0018-chunked-batches': chunkedBatches,
   '0019-refit-starts': refitStarts,
+  '0020-rating-counts': ratingCounts,
 };

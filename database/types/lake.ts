@@ -1,6 +1,7 @@
 /** Source, bronze, silver and gold: the data on its way from the source to the model. */
 
 import type { ColumnType, Generated } from 'kysely';
+import type { NullableJson } from './pipeline.ts';
 
 /** `movielens.ratings`: the source. It has no key and may hold anything; the pipeline only reads it. */
 export interface SourceRatings {
@@ -147,7 +148,12 @@ export interface Snapshots {
   rated_movies: number;
   movies: number;
   newest_rating_at: Date | null;
+  /** Ratings by their value: the night's own after what has changed, or the silver gate's; null where nobody has counted. */
+  rating_counts: NullableJson<RatingCounts>;
 }
+
+/** How many ratings there are of each value, by its text. */
+export type RatingCounts = Record<string, number>;
 
 /** Exact sums over the ratings of one user or movie of a snapshot; ratings as whole half-stars. */
 interface Totals {
