@@ -7,8 +7,17 @@ export function rounded(value: RawBuilder<unknown>, digits: number): RawBuilder<
   return sql`round((${value})::numeric, ${sql.lit(digits)})::double precision`;
 }
 
+/** The quotient of two whole numbers, none below zero, rounded half up at four digits: by whole numbers, in which it is exact. */
+export function quotient(
+  numerator: RawBuilder<unknown>,
+  denominator: RawBuilder<unknown>,
+): RawBuilder<number> {
+  const [n, d] = [sql`(${numerator})::bigint`, sql`(${denominator})::bigint`];
+  return sql`(${n} * 20000 + ${d}) / (2 * ${d}) / 10000.0::double precision`;
+}
+
 /** Mean rating in stars. */
-export const averageStars = sql<number>`half_stars::numeric / (2 * ratings)`;
+export const averageStars = quotient(sql`half_stars`, sql`2 * ratings`);
 
 /** Sample standard deviation in stars; null for one rating. */
 export const deviation = sql<number | null>`
@@ -16,7 +25,5 @@ export const deviation = sql<number | null>`
     sqrt((ratings * half_stars_squared - half_stars * half_stars)::numeric / (ratings::bigint * (ratings - 1))) / 2
   end`;
 
-/** The share of ratings that a column counts. */
-export function share(column: 'positive'): RawBuilder<number> {
-  return sql`${sql.ref(column)}::numeric / ratings`;
-}
+/** The share of ratings that are positive. */
+export const positiveShare = quotient(sql`positive`, sql`ratings`);

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { instant } from '../../database/constants.ts';
 import type { Run } from '../support/run.ts';
-import { averageStars, deviation, rounded, share } from './expressions.ts';
+import { averageStars, deviation, positiveShare, rounded } from './expressions.ts';
 
 /** One row a rated movie of the snapshot. */
 export function movieFeatures(db: Db, { run, startedAt }: Run) {
@@ -20,11 +20,11 @@ export function movieFeatures(db: Db, { run, startedAt }: Run) {
       'movie.year',
       'movie.num_genres',
       'total.ratings as total_ratings',
-      rounded(averageStars, 4).as('avg_rating'),
+      averageStars.as('avg_rating'),
       rounded(deviation, 4).as('std_rating'),
       // The snapshot has one row a pair.
       'total.ratings as unique_raters',
-      rounded(share('positive'), 4).as('positive_rate'),
+      positiveShare.as('positive_rate'),
       'total.first_at as first_rated_at',
       'total.last_at as last_rated_at',
       instant(startedAt).as('_computed_at'),

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { instant } from '../../database/constants.ts';
 import type { Run } from '../support/run.ts';
-import { averageStars, deviation, rounded, share } from './expressions.ts';
+import { averageStars, deviation, positiveShare, quotient, rounded } from './expressions.ts';
 
 /** One row a user of the snapshot. */
 export function userFeatures(db: Db, { run, startedAt }: Run) {
@@ -14,7 +14,7 @@ export function userFeatures(db: Db, { run, startedAt }: Run) {
       sql.lit(run).as('run'),
       'user_id',
       'ratings as total_ratings',
-      rounded(averageStars, 4).as('avg_rating'),
+      averageStars.as('avg_rating'),
       rounded(deviation, 4).as('std_rating'),
       'positive as positive_count',
       'negative as negative_count',
@@ -22,9 +22,9 @@ export function userFeatures(db: Db, { run, startedAt }: Run) {
       'ratings as unique_movies',
       'first_at as first_rating_at',
       'last_at as last_rating_at',
-      rounded(share('positive'), 4).as('positivity_ratio'),
+      positiveShare.as('positivity_ratio'),
       span.as('activity_span_days'),
-      rounded(sql`case when ${span} > 0 then ratings::numeric / ${span} else ratings end`, 4).as(
+      sql<number>`case when ${span} > 0 then ${quotient(sql`ratings`, span)} else ratings end`.as(
         'ratings_per_day',
       ),
       sql<string>`case

@@ -41,7 +41,7 @@ export async function bringUpToDate(db: Db, run: number, asOf: Date, follows: He
       union all
       select ${sql.lit(run)}, user_id, movie_id, rating, rating_timestamp from ranked where nth > 1`,
   );
-  await sql`analyze ranked`.execute(db);
+  await sql`analyze ranked (user_id, nth)`.execute(db);
   await replaceRatings(db, run, follows.image);
 }
 

@@ -4,6 +4,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { type Session, setLocal } from '../../database/session.ts';
 import {
+  LEFT_ALONE,
   attachPartition,
   constrainAs,
   createDetachedPartition,
@@ -64,8 +65,10 @@ export async function showImage(db: Db, attempt: StageAttempt, asOf: Date): Prom
   const parts = toParts(run, await plannedBounds(attempt, db));
   await sql`alter table silver.ratings attach partition ${image} for values in (${sql.lit(run)})`.execute(db);
   for (const { table } of parts) {
+    // Autovacuum is to clear away what nights replace, not to read and write all that is new in the middle of one.
     await sql`
-      alter table ${sql.table(table)} drop constraint of_users, drop constraint of_image`.execute(db);
+      alter table ${sql.table(table)} drop constraint of_users, drop constraint of_image,
+        reset (autovacuum_enabled), set (autovacuum_vacuum_insert_threshold = -1)`.execute(db);
   }
   // The planner needs the number of rows and of users; a sample of 30,000 rows of each part takes three seconds.
   await setLocal(db, { default_statistics_target: '10' });
@@ -139,11 +142,11 @@ async function writePart(
       ...(part.to === null ? [] : [`user_id < ${part.to}`]),
     ].join(' and ') || 'true',
   );
-  // Constraints are checked when all rows are there, which takes half as long as row by row. Rows that are new are nothing for
-  // autovacuum to do, which would read and write all of them in the middle of the night; those that nights replace are.
+  // Constraints are checked when all rows are there, which takes half as long as row by row. Autovacuum would hold up what shows
+  // the part, and comes after it.
   const { rowCount } = await client.query(
     sql`
-      create table ${table} with (autovacuum_vacuum_insert_threshold = -1) as
+      create table ${table} ${LEFT_ALONE} as
       select ${sql.lit(run)} as image, user_id, movie_id, rating, rating_timestamp
       from (${accepted(run, asOf, allAccepted)}) a where ${ofUsers}`.compile(db).sql,
   );
