@@ -1,4 +1,4 @@
-/** A column of many rows as one value of bytes: 200,000 numbers that neither side makes a text or an object of. */
+/** A column of many rows as one value of bytes: of 200,000 numbers neither side makes a text or an object each. */
 
 import { type RawBuilder, sql } from 'kysely';
 

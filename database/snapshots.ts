@@ -3,6 +3,7 @@
  * date in place by later ones: it holds the snapshot of the newest of them, and those of the others no more.
  */
 
+import { sql } from 'kysely';
 import type { Db } from './connect.ts';
 import { attachedRuns } from './versions.ts';
 
@@ -19,6 +20,17 @@ export interface HeldSnapshot {
  */
 export function voided(rules: number): number {
   return -1 - rules;
+}
+
+/** Says so of all snapshots in some images: no batch may follow one of them. */
+export async function voidImages(db: Db, images: number[]): Promise<void> {
+  if (images.length === 0) return;
+  await db
+    .updateTable('silver.snapshots')
+    .set({ rules: sql`${voided(0)} - rules` })
+    .where('rules', '>=', 0)
+    .where('image', 'in', images)
+    .execute();
 }
 
 /** The snapshots that can be read, newest as-of first; voided rules say of one that its image was written into since. */

@@ -111,9 +111,12 @@ export async function attachPartition(trx: Db, table: VersionedTable, run: numbe
     trx,
   );
   await sql`alter table ${sql.table(partition)} drop constraint partition_bound`.execute(trx);
-  if (ROW_AN_ID.includes(table)) await setLocal(trx, { default_statistics_target: '10' });
+  if (!ROW_AN_ID.includes(table)) return analyse(trx, partition);
+  const { rows } = await sql<{ before: string }>`
+    select current_setting('default_statistics_target') as before`.execute(trx);
+  await setLocal(trx, { default_statistics_target: '10' });
   await analyse(trx, partition);
-  if (ROW_AN_ID.includes(table)) await sql`set local default_statistics_target to default`.execute(trx);
+  await setLocal(trx, { default_statistics_target: rows[0].before });
 }
 
 /**
@@ -121,6 +124,8 @@ export async function attachPartition(trx: Db, table: VersionedTable, run: numbe
  * tenth of a second a table.
  */
 const ROW_AN_ID: VersionedTable[] = [
+  'bronze.fingerprints',
+  'bronze.changed_users',
   'silver.movies',
   'gold.user_totals',
   'gold.movie_totals',

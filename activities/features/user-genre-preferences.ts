@@ -5,6 +5,7 @@ import { attachedRuns, rowsOf } from '../../database/versions.ts';
 import type { Session } from '../../database/session.ts';
 import type { ActivityDependencies, Run } from '../support/run.ts';
 import { followedBy, ofChangedUsers } from '../ingestion/batch.ts';
+import { quotient } from './expressions.ts';
 import { GENRE_SUMS, sumCopyByGenre } from './genre-sums.ts';
 
 /** The ten genres and their columns; a movie counts for each of its genres. */
@@ -24,14 +25,11 @@ export const PREFERENCE_GENRES = {
 /** What a rating counts in a sum of half-stars and of counts: no user has so many ratings that the one runs into the other. */
 const ONE = 1 << 24;
 
-/**
- * The average in stars, rounded half up at four digits: by whole numbers, in which it is exact, and in one sum of each
- * genre: with averages 25 million ratings take a fifth longer.
- */
+/** The average in stars, of one sum of each genre: with averages 25 million ratings take a fifth longer. */
 function averageOfGenre(packed: RawBuilder<unknown>): RawBuilder<number> {
   const one = sql.lit(ONE);
-  const [halfStars, count] = [sql`(${packed} % ${one})`, sql`(${packed} / ${one})`];
-  return sql`coalesce((${halfStars} * 10000 + ${count}) / (2 * ${count}), 0) / 10000.0::double precision`;
+  const [halfStars, count] = [sql`${packed} % ${one}`, sql`${packed} / ${one}`];
+  return sql`coalesce(${quotient(halfStars, sql`2 * (${count})`)}, 0)`;
 }
 
 /** Of a user's ratings. */

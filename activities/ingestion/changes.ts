@@ -14,10 +14,7 @@ import { prepareChunked, readChunk } from './whole-batch.ts';
 /** With more of the ratings to be read again than this, building the snapshot anew takes less. */
 export const MOST_CHANGED = 0.4;
 
-/**
- * Writes into the batch's `changed_users` whoever is not in the source as `before` (a table of fingerprints) has them.
- * @returns how many, and the share of the source's ratings that is theirs
- */
+/** Writes into the batch's `changed_users` whoever is not in the source as `before` (a table of fingerprints) has them. */
 export async function findChangedUsers(
   session: Session,
   reader: SourceReader,
@@ -81,7 +78,7 @@ export async function countChanged({ db }: Session, { run }: Run): Promise<numbe
   return (share ?? 0) > MOST_CHANGED ? null : users;
 }
 
-/** Reads all rows of the changed users, and those without a user, which have no fingerprint, into the batch: into what it has. */
+/** Adds all rows of the changed users, and those without a user, which have no fingerprint, to a batch that has rows already. */
 export async function addChangedUsers(session: Session, reader: SourceReader, context: Run): Promise<number> {
   return reader.append(
     session,
@@ -92,7 +89,7 @@ export async function addChangedUsers(session: Session, reader: SourceReader, co
   );
 }
 
-/** The same where they are all that it has. */
+/** Makes the batch of them alone. */
 export async function readChangedUsers(
   session: Session,
   reader: SourceReader,

@@ -282,4 +282,23 @@ describe('after a night without that reader', () => {
     }
     expect(await versions()).toHaveLength(3);
   });
+
+  test('an image that has lost who left is the snapshot of no night any more: none follows it', async () => {
+    const before = await publishNight(database, asOfOf(17));
+    await database.pool.query('delete from movielens.ratings where user_id = 3');
+    const stages = createStages(database);
+    const run = await insertRun(database, {
+      asOf: asOfOf(18),
+      overrides: [...SMALL, 'ingestion.rebuild=true'],
+    });
+    // It is not published, so that what it has not followed stays.
+    await evaluateNight(stages, run);
+    await stages.retireVersions({ run });
+    await closeRun(database, run, 'failed');
+    const { rows } = await database.pool.query<{ rules: number }>(
+      'select rules from silver.snapshots where run = $1',
+      [before],
+    );
+    expect(rows[0].rules).toBeLessThan(0);
+  });
 });

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { constantIds } from '../../database/constants.ts';
-import { imagesOf } from '../../database/snapshots.ts';
+import { imagesOf, voidImages } from '../../database/snapshots.ts';
 import type { VersionedTable } from '../../database/versions.ts';
 import { forgetOldResults } from '../quality/forget-results.ts';
 import { type ActivityDependencies, type RunReference, loadRun } from '../support/run.ts';
@@ -178,17 +178,18 @@ async function forget(
   }
 }
 
-/** An older image, of a published night that this one has not followed, loses who has left it. */
+/** An older image, of a published night that this one has not followed, loses who has left it; then no night can follow one in it. */
 async function forgetPairs(db: Db, run: number, published: number[]): Promise<void> {
   const [own] = await imagesOf(db, [run]);
   for (const image of (await imagesOf(db, published)).filter((other) => other !== own)) {
-    await sql`
+    const { numAffectedRows: gone } = await sql`
       delete from silver.ratings doomed
       where image = ${sql.lit(image)} and not exists (
         select from silver.ratings s
         where s.image = ${sql.lit(own)} and s.user_id = doomed.user_id and s.movie_id = doomed.movie_id)`.execute(
       db,
     );
+    if (gone !== 0n) await voidImages(db, [image]);
   }
 }
 

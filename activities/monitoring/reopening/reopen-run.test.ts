@@ -213,3 +213,19 @@ test.each([
     message: expect.stringContaining(says) as string,
   });
 });
+
+test('a silver gate that is done anew counts anew', async () => {
+  await stages.runGate({ run, scope: 'source' });
+  await stages.ingestBronze({ run });
+  await stages.runGate({ run, scope: 'bronze' });
+  await stages.buildSilver({ run });
+  await stages.runGate({ run, scope: 'silver' });
+  const counted = () =>
+    database.db.selectFrom('silver.snapshots').select('rating_counts').where('run', '=', run).execute();
+  const before = await counted();
+  await database.pool.query(`update silver.snapshots set rating_counts = '{"4": 1}' where run = $1`, [run]);
+  await fail();
+  await reopen('silver gate');
+  await stages.runGate({ run, scope: 'silver' });
+  expect(await counted()).toEqual(before);
+});

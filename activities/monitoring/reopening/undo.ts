@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { NIGHT_STAGES, type NightStage } from '../../../config/stages.ts';
 import type { Settings } from '../../../config/settings.ts';
 import type { Db } from '../../../database/connect.ts';
-import { voided } from '../../../database/snapshots.ts';
+import { imagesOf, voidImages } from '../../../database/snapshots.ts';
 import { configurationKey } from '../../../recommender/index.ts';
 import { TRACES, UNDO_STAGE, nightStageOf, twinOf, twinRow } from './traces.ts';
 
@@ -34,17 +34,14 @@ const FORGET: Partial<Record<NightStage, (db: Db, undone: UndoneRun) => Promise<
   bronze: (db, { run }) => db.deleteFrom('bronze.batches').where('_batch_id', '=', run).execute(),
   silver: async (db, { run }) => {
     // An image that the run has brought up to date is nobody's snapshot any more: no batch may follow one in it.
-    await db
-      .updateTable('silver.snapshots')
-      .set({ rules: sql`${voided(0)} - rules` })
-      .where('rules', '>=', 0)
-      .where('image', 'in', (own) =>
-        own.selectFrom('silver.snapshots').select('image').where('run', '=', run),
-      )
-      .execute();
+    await voidImages(db, await imagesOf(db, [run]));
     await db.deleteFrom('silver.snapshots').where('run', '=', run).execute();
   },
-  'silver gate': (db, { run }) => db.deleteFrom('quality.source_statistics').where('run', '=', run).execute(),
+  'silver gate': async (db, { run }) => {
+    await db.deleteFrom('quality.source_statistics').where('run', '=', run).execute();
+    // It looks again at what is there, and counts.
+    await db.updateTable('silver.snapshots').set({ rating_counts: null }).where('run', '=', run).execute();
+  },
   split: (db, { run }) => db.deleteFrom('gold.splits').where('run', '=', run).execute(),
   'A/B test': async (db, { run }) => {
     await db.deleteFrom('experiments.ab_test_results').where('test_id', '=', `run-${run}`).execute();
