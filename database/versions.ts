@@ -111,18 +111,20 @@ export async function attachPartition(trx: Db, table: VersionedTable, run: numbe
     trx,
   );
   await sql`alter table ${sql.table(partition)} drop constraint partition_bound`.execute(trx);
-  if (!ROW_AN_ID.includes(table)) return analyse(trx, partition);
+  if (ROW_AN_ID.includes(table)) await analyseFew(trx, partition);
+  else await analyse(trx, partition);
+}
+
+/** By a sample of 3,000 rows; what the transaction has set is put back. */
+async function analyseFew(trx: Db, table: string): Promise<void> {
   const { rows } = await sql<{ before: string }>`
     select current_setting('default_statistics_target') as before`.execute(trx);
   await setLocal(trx, { default_statistics_target: '10' });
-  await analyse(trx, partition);
+  await analyse(trx, table);
   await setLocal(trx, { default_statistics_target: rows[0].before });
 }
 
-/**
- * Tables with one row an id, of which the planner needs to know how many there are: a sample of 3,000 of them, where 30,000 take a
- * tenth of a second a table.
- */
+/** Tables with one row an id, of which the planner needs to know how many there are: 30,000 of them take a tenth of a second a table. */
 const ROW_AN_ID: VersionedTable[] = [
   'bronze.fingerprints',
   'bronze.changed_users',

@@ -39,7 +39,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 /** The program by the optimising compiler from the first call on, which alone makes wider vectors. */
 function run(...flags: string[]): string {
   const file = join(folder, 'output');
-  // Into a file: where a pipe is full, V8 loses what it has to say.
+  // Into a file: of what V8 writes into a pipe, parts were once not there.
   const output = openSync(file, 'w');
   try {
     const { status } = spawnSync(

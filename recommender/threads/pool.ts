@@ -4,7 +4,7 @@ import type { TaskName, ThreadMessage, ThreadStart } from './protocol.ts';
 
 /**
  * Compiled WebAssembly that has been replaced by better stays, a few hundred KB. Several threads run some, the kernel and
- * Node's own reader of TypeScript, and V8 has been seen to end the whole process while it frees such code; see decision 13.
+ * Node's own reader of TypeScript, and others have seen V8 end the whole process while it freed such code; see decision 13.
  */
 setFlagsFromString('--no-wasm-code-gc');
 
