@@ -119,7 +119,9 @@ export function postgresService(options: {
 /** Waits until the server takes connections, and creates our database where it is missing. */
 export async function awaitPostgres(port: number, lost: Promise<never>): Promise<string> {
   const server = `postgresql://${ROLE}@127.0.0.1:${port}`;
-  const client = await Promise.race([firstConnection(`${server}/postgres`), lost]);
+  const ended = new AbortController();
+  lost.catch(() => ended.abort());
+  const client = await Promise.race([firstConnection(`${server}/postgres`, ended.signal), lost]);
   try {
     const { rowCount } = await client.query('select from pg_database where datname = $1', [ROLE]);
     if (rowCount === 0) await client.query(`create database ${ROLE}`);
@@ -132,7 +134,7 @@ export async function awaitPostgres(port: number, lost: Promise<never>): Promise
 /** Recovery after a crash may take a while; a start without one takes a fraction of a second. */
 const START_MILLISECONDS = 60_000;
 
-async function firstConnection(url: string): Promise<pg.Client> {
+async function firstConnection(url: string, lost: AbortSignal): Promise<pg.Client> {
   const deadline = Date.now() + START_MILLISECONDS;
   for (;;) {
     const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
@@ -143,7 +145,7 @@ async function firstConnection(url: string): Promise<pg.Client> {
       return client;
     } catch (error) {
       await client.end().catch(() => undefined);
-      if (Date.now() > deadline) throw error;
+      if (Date.now() > deadline || lost.aborted) throw error;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

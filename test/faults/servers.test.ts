@@ -202,6 +202,12 @@ test.each(['SIGINT', 'SIGKILL'] as const)('PostgreSQL is restarted with %s in tr
   await until(checkpointed);
   const since = (await database.pool.query<{ at: Date }>('select pg_postmaster_start_time() as at')).rows[0]
     .at;
+  // Busy where it does not look whether its server lives: no other can be started until it has ended.
+  const busy = database.pool.query('select count(*) from generate_series(1, 10000000)');
+  busy.catch(() => undefined);
+  await until(
+    `select 1 from pg_stat_activity where query like '%generate_series%' and pid <> pg_backend_pid()`,
+  );
   await postgres.restart(signal);
   const { tables } = await finishedDigest(handle);
   // A crash empties what is unlogged: the batch, which is read again only where a stage still needs it.

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import getPort from 'get-port';
@@ -20,24 +20,51 @@ export interface TestServer {
   stop(): Promise<void>;
 }
 
-const never = new Promise<never>(() => undefined);
+/** Of a PostgreSQL that was killed: how long its backends may take to notice, while no other can be started. */
+const LEFT_OVER_MILLISECONDS = 30_000;
 
-async function keep(service: Service, ready: () => Promise<string>, directory: string): Promise<TestServer> {
+async function keep(
+  service: Service,
+  ready: (lost: Promise<never>) => Promise<string>,
+  directory: string,
+): Promise<TestServer> {
   const log = openSync(service.logFile, 'a');
-  const start = (): ChildProcess =>
-    spawn(service.command, service.args, { ...service.user, cwd: service.cwd, stdio: ['ignore', log, log] });
-  let child = start();
+  let child: ChildProcess;
+  const start = async (): Promise<string> => {
+    const started = spawn(service.command, service.args, {
+      ...service.user,
+      cwd: service.cwd,
+      stdio: ['ignore', log, log],
+    });
+    child = started;
+    const lost = new Promise<never>((_, reject) => {
+      started.once('exit', () => {
+        reject(new Error(`${service.name} ended at its start: ${readFileSync(service.logFile, 'utf8')}`));
+      });
+    });
+    lost.catch(() => undefined);
+    return ready(lost);
+  };
   const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');
     child.kill(signal);
     await exited;
   };
   return {
-    address: await ready(),
+    address: await start(),
     restart: async (signal) => {
       await end(signal);
-      child = start();
-      await ready();
+      const deadline = Date.now() + LEFT_OVER_MILLISECONDS;
+      for (;;) {
+        try {
+          await start();
+          return;
+        } catch (error) {
+          if (Date.now() > deadline) throw error;
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+      }
     },
     stop: async () => {
       await end('SIGKILL');
@@ -73,7 +100,7 @@ export async function startPostgres(): Promise<TestServer> {
   initialise(directory, binaries, user);
   const port = await getPort({ host: '127.0.0.1' });
   const options = { directory, logDirectory: stateDirectory, binaries, user, port, ephemeral: false };
-  return keep(postgresService(options), () => awaitPostgres(port, never), stateDirectory);
+  return keep(postgresService(options), (lost) => awaitPostgres(port, lost), stateDirectory);
 }
 
 export async function startTemporal(): Promise<TestServer> {
@@ -82,8 +109,8 @@ export async function startTemporal(): Promise<TestServer> {
   const port = await getPort({ host: '127.0.0.1' });
   const uiPort = await getPort({ host: '127.0.0.1' });
   const options = { command, stateDirectory, logDirectory: stateDirectory, port, uiPort };
-  const ready = async (): Promise<string> => {
-    await awaitTemporal(`127.0.0.1:${port}`, never);
+  const ready = async (lost: Promise<never>): Promise<string> => {
+    await awaitTemporal(`127.0.0.1:${port}`, lost);
     return `127.0.0.1:${port}`;
   };
   return keep(temporalService(options), ready, stateDirectory);
