@@ -10,6 +10,7 @@ import {
   similarItems,
   trainModel,
 } from './index.ts';
+import { principalAxes } from './principal-axes.ts';
 import { createRandom } from './random.ts';
 
 const configuration = { family: 'als', rank: 3, iterations: 4, regularization: 0.1, seed: 1 } as const;
@@ -97,27 +98,58 @@ describe.each([1, 2, 3, 4, 5, 6, 7, 8])('problem %i', (seed) => {
   test('every list of neighbours is that of brute force, itself left out', async () => {
     const { ratings, model } = await problem();
     const { minimumRatings, threads } = options;
-    const lists = await similarItems(model, { n, ratings, minimumRatings, threads });
-    const length = (item: number) =>
-      Math.sqrt(score(model.itemFactors, item, model.itemFactors, item, model.rank));
-    model.itemIds.forEach((_, item) => {
-      const candidates = Array.from(model.itemIds.keys()).filter(
-        (other) =>
-          other !== item && countOf(ratings, other) >= minimumRatings && length(item) * length(other) > 0,
-      );
-      const expected = bruteForce(model, candidates, n, (other) =>
-        Math.max(
-          -1,
-          Math.min(
-            1,
-            score(model.itemFactors, item, model.itemFactors, other, model.rank) /
-              (length(item) * length(other)),
-          ),
-        ),
-      );
-      expect(listOf(lists, item)).toEqual(expected);
-    });
+    await expectNeighbours(ratings, model, { n, minimumRatings, threads });
   });
+});
+
+async function expectNeighbours(
+  ratings: RatingMatrix,
+  model: Model,
+  options: { n: number; minimumRatings: number; threads: number },
+): Promise<void> {
+  const lists = await similarItems(model, { ratings, ...options });
+  const length = (item: number) =>
+    Math.sqrt(score(model.itemFactors, item, model.itemFactors, item, model.rank));
+  model.itemIds.forEach((_, item) => {
+    const candidates = Array.from(model.itemIds.keys()).filter(
+      (other) =>
+        other !== item &&
+        countOf(ratings, other) >= options.minimumRatings &&
+        length(item) * length(other) > 0,
+    );
+    const expected = bruteForce(model, candidates, options.n, (other) =>
+      Math.max(
+        -1,
+        Math.min(
+          1,
+          score(model.itemFactors, item, model.itemFactors, other, model.rank) /
+            (length(item) * length(other)),
+        ),
+      ),
+    );
+    expect(listOf(lists, item)).toEqual(expected);
+  });
+}
+
+// Most pairs are told apart by what lies along the axes, and by how long the rest is; two items here are near in that alone.
+test.each([
+  ['exactly', 0, 2],
+  ['nearly', 0.03, 1_000_000],
+])('neighbours of items that lie %s along few axes are those of brute force', async (_, noise, steps) => {
+  const ratings = await buildRatingMatrix(randomRatings({ users: 37, items: 300, density: 0.2, seed: 9 }));
+  const [rank, axes] = [24, 3];
+  const along = randomModel(ratings, axes, 11, steps).itemFactors;
+  const directions = randomModel(ratings, rank, 12, steps).itemFactors;
+  const off = randomModel(ratings, rank, 13, 1_000_000);
+  const itemFactors = off.itemFactors.map((value, at) => {
+    const [item, d] = [Math.floor(at / rank), at % rank];
+    if (item === 100 || item === 101) return off.itemFactors[d] + 0.1 * value;
+    let sum = noise * value;
+    for (let axis = 0; axis < axes; axis++) sum += along[item * axes + axis] * directions[axis * rank + d];
+    return sum;
+  });
+  expect(principalAxes(itemFactors, rank).length).toBeLessThanOrEqual((axes + 1) * rank);
+  await expectNeighbours(ratings, { ...off, itemFactors }, { n: 7, minimumRatings: 3, threads: 2 });
 });
 
 /** A list as pairs of id and score. */

@@ -1,5 +1,6 @@
 /** Ranking on the threads: many queries against panels of items. */
 
+import { principalAxes } from './principal-axes.ts';
 import { type RankedLists, threadRange } from './ranked-lists.ts';
 import type { SparseRows } from './ratings.ts';
 import { type Kernel, instantiate, kernelModule, writeFields } from './threads/kernel.ts';
@@ -51,6 +52,11 @@ export interface RankTask {
   queries: Float32Array;
   items: Float32Array;
   lengths: Float64Array | null;
+  /** Orthonormal axes of cosines' bounds, a row each; none where their bounds are the vectors themselves. */
+  axes: Float64Array | null;
+  /** Vectors of the queries, `bounds` values each, whose products with those of the items no score surpasses. */
+  queryBounds: Float32Array;
+  bounds: number;
   candidates: Uint32Array;
   panels: Float32Array;
   panelItems: Uint32Array;
@@ -79,6 +85,8 @@ export async function rankItems(request: RankingRequest): Promise<RankedLists> {
       ? queries
       : lease.array(Float32Array, (request.items.length / request.rank) * dimensions);
     if (!cosine) copyRows(request.items, request.rank, items, dimensions);
+    const axes = cosine ? shortAxes(items, dimensions) : null;
+    const bounds = axes === null ? dimensions : axes.length / dimensions + 1;
     const task: RankTask = {
       module,
       memory: workspace.memory,
@@ -86,8 +94,11 @@ export async function rankItems(request: RankingRequest): Promise<RankedLists> {
       queries,
       items,
       lengths: cosine ? lease.array(Float64Array, items.length / dimensions) : null,
+      axes,
+      queryBounds: cosine ? lease.array(Float32Array, (items.length / dimensions) * bounds) : queries,
+      bounds,
       candidates: lease.array(Uint32Array, candidates.length),
-      panels: lease.array(Float32Array, panelCount * PANEL * dimensions),
+      panels: lease.array(Float32Array, panelCount * PANEL * bounds),
       panelItems: lease.array(Uint32Array, panelCount * PANEL),
       blockNorms: lease.array(Float32Array, Math.ceil(panelCount / PANELS_PER_BLOCK)),
       dimensions,
@@ -98,7 +109,7 @@ export async function rankItems(request: RankingRequest): Promise<RankedLists> {
       counts: lease.array(Uint32Array, rows.length),
       itemIds: request.itemIds,
       scratch: Array.from({ length: threads }, () =>
-        lease.allocate(TASK_BYTES + kernel.rankBytes(QUERIES_PER_CHUNK, dimensions)),
+        lease.allocate(TASK_BYTES + kernel.rankBytes(QUERIES_PER_CHUNK, bounds)),
       ),
     };
     task.rows.set(rows);
@@ -116,6 +127,12 @@ export async function rankItems(request: RankingRequest): Promise<RankedLists> {
   }
 }
 
+/** The axes of the cosines' bounds; null where these would not be shorter than the vectors. */
+function shortAxes(items: Float32Array, dimensions: number): Float64Array | null {
+  const axes = principalAxes(items, dimensions);
+  return axes.length / dimensions + 1 < dimensions ? axes : null;
+}
+
 /** The places of indices, as those of ids. */
 function idsIn({ buffer, byteOffset, length }: Uint32Array): Int32Array {
   return new Int32Array(buffer, byteOffset, length);
@@ -130,24 +147,50 @@ function copyRows(from: Float32Array, rank: number, to: Float32Array, dimensions
 /** One thread's part of a ranking: the first lays out the items, then all take queries. */
 export function rankRows(task: RankTask, context: ThreadContext): void {
   const kernel = instantiate(task.module, task.memory);
-  if (task.lengths !== null) measureLengths(task, task.lengths, context);
+  if (task.lengths !== null) {
+    layOutBounds(task, task.lengths, context);
+    barrier(context);
+  }
   if (context.thread === 0) layOutPanels(task);
   barrier(context);
   rankChunks(task, kernel, context);
 }
 
-function measureLengths(
-  { items, dimensions }: RankTask,
+/**
+ * Lengths, and vectors of length 1. Of these what lies along the axes, and last how long the rest is: the product of two rests is
+ * at most that of their lengths (Cauchy and Schwarz), so that few numbers tell of most pairs that they are not near.
+ */
+function layOutBounds(
+  { items, dimensions, axes, bounds, queryBounds }: RankTask,
   lengths: Float64Array,
   context: ThreadContext,
 ): void {
   const [from, to] = threadRange(lengths.length, context.thread, context.threads);
   for (let item = from; item < to; item++) {
+    const vector = items.subarray(item * dimensions, (item + 1) * dimensions);
+    const bound = queryBounds.subarray(item * bounds, (item + 1) * bounds);
     let squares = 0;
-    for (let at = item * dimensions; at < (item + 1) * dimensions; at++) squares += items[at] * items[at];
-    lengths[item] = Math.sqrt(squares);
+    for (let d = 0; d < dimensions; d++) squares += vector[d] * vector[d];
+    const length = Math.sqrt(squares);
+    lengths[item] = length;
+    // Not a number where there is no length: such an item is similar to none.
+    if (axes === null) for (let d = 0; d < dimensions; d++) bound[d] = vector[d] / length;
+    else layOutBound(vector, length, axes, bound);
   }
-  barrier(context);
+}
+
+function layOutBound(vector: Float32Array, length: number, axes: Float64Array, bound: Float32Array): void {
+  const dimensions = vector.length;
+  let rest = 1;
+  for (let axis = 0; axis < bound.length - 1; axis++) {
+    let along = 0;
+    for (let d = 0; d < dimensions; d++) along += vector[d] * axes[axis * dimensions + d];
+    along /= length;
+    bound[axis] = along;
+    rest -= along * along;
+  }
+  // Rounding may leave less than nothing. What the root makes of it is far within the margin of the comparison.
+  bound[bound.length - 1] = Math.sqrt(Math.max(0, rest));
 }
 
 /**
@@ -155,7 +198,8 @@ function measureLengths(
  * those that come first lift the threshold early. Items without a direction are left out of cosines.
  */
 function layOutPanels(task: RankTask): void {
-  const { items, dimensions, lengths, candidates, panels, panelItems, blockNorms } = task;
+  const { items, dimensions, lengths, queryBounds, bounds, candidates, panels, panelItems, blockNorms } =
+    task;
   const norms = new Float64Array(items.length / dimensions);
   for (const item of candidates) {
     let squares = 0;
@@ -164,13 +208,13 @@ function layOutPanels(task: RankTask): void {
   }
   const listed = lengths === null ? candidates : candidates.filter((item) => norms[item] > 0);
   const order = lengths === null ? listed.slice().sort((a, b) => norms[b] - norms[a] || a - b) : listed;
+  const laid = lengths === null ? items : queryBounds;
   panelItems.fill(NO_ITEM);
   panels.fill(0);
   panelItems.set(order);
   order.forEach((item, place) => {
-    const lane = Math.floor(place / PANEL) * PANEL * dimensions + (place % PANEL);
-    const length = lengths === null ? 1 : lengths[item];
-    for (let i = 0; i < dimensions; i++) panels[lane + i * PANEL] = items[item * dimensions + i] / length;
+    const lane = Math.floor(place / PANEL) * PANEL * bounds + (place % PANEL);
+    for (let i = 0; i < bounds; i++) panels[lane + i * PANEL] = laid[item * bounds + i];
   });
   for (let block = 0; block < blockNorms.length; block++) {
     const first = order.at(block * PANELS_PER_BLOCK * PANEL);
@@ -189,12 +233,14 @@ function rankChunks(task: RankTask, kernel: Kernel, context: ThreadContext): voi
     task.items.byteOffset,
     lengths?.byteOffset ?? 0,
     lengths?.byteOffset ?? 0,
+    task.queryBounds.byteOffset,
     task.panels.byteOffset,
     task.panelItems.byteOffset,
     task.blockNorms.byteOffset,
     task.panelItems.length / PANEL,
     PANELS_PER_BLOCK,
     dimensions,
+    task.bounds,
     n,
     leaveOut?.starts.byteOffset ?? 0,
     leaveOut?.columns.byteOffset ?? 0,

@@ -20,6 +20,8 @@ class Ranking {
   /** f64 lengths by which scores are divided, for cosines; none for dot products. */
   queryLengths: usize;
   itemLengths: usize;
+  /** f32 vectors of the queries, `bounds` floats a row, and so of the items: their products are what no score surpasses. */
+  queryBounds: usize;
   /** Panels of eight items by descending norm: dimension by dimension, eight floats each; and their indices. */
   panels: usize;
   panelItems: usize;
@@ -28,6 +30,7 @@ class Ranking {
   panelCount: u32;
   panelsPerBlock: u32;
   dimensions: u32;
+  bounds: u32;
   /** Places of a list. */
   n: u32;
   /** Items that a row leaves out, as sparse rows with ascending columns; none where `starts` is 0. */
@@ -43,16 +46,16 @@ class Ranking {
 }
 
 /** Bytes of scratch that a thread needs for `rankQueries` with up to `count` queries. */
-export function rankBytes(count: u32, dimensions: u32): usize {
+export function rankBytes(count: u32, bounds: u32): usize {
   const groups = (count + QUERIES - 1) / QUERIES;
-  return groups * QUERIES * (dimensions * 4 + 4 + 4) + 64;
+  return groups * QUERIES * (bounds * 4 + 4 + 4) + 64;
 }
 
 /** Fills the lists of queries [from, to). */
 export function rankQueries(task: usize, from: u32, to: u32, scratch: usize): void {
   const ranking = changetype<Ranking>(task);
   const groups = (to - from + QUERIES - 1) / QUERIES;
-  const groupBytes: u32 = ranking.dimensions * QUERIES * 4;
+  const groupBytes: u32 = ranking.bounds * QUERIES * 4;
   const norms = scratch + groups * groupBytes;
   const thresholds = norms + groups * QUERIES * 4;
   packQueries(ranking, from, to, scratch, norms, thresholds);
@@ -99,26 +102,25 @@ function packQueries(
   norms: usize,
   thresholds: usize,
 ): void {
-  const dimensions = ranking.dimensions;
+  const bounds = ranking.bounds;
   const count = to - from;
   const padded = ((count + QUERIES - 1) / QUERIES) * QUERIES;
   for (let query: u32 = 0; query < padded; query++) {
-    const column = packed + (query / QUERIES) * dimensions * QUERIES * 4 + (query % QUERIES) * 4;
+    const column = packed + (query / QUERIES) * bounds * QUERIES * 4 + (query % QUERIES) * 4;
     let squares: f64 = 0;
     if (query < count) {
       const row = load<u32>(ranking.rows + (from + query) * 4);
-      const vector = ranking.queries + row * dimensions * 4;
-      const length = ranking.queryLengths ? load<f64>(ranking.queryLengths + row * 8) : 1;
-      for (let d: u32 = 0; d < dimensions; d++) {
-        const value = <f64>load<f32>(vector + d * 4) / length;
-        squares += value * value;
-        store<f32>(column + d * QUERIES * 4, <f32>value);
+      const vector = ranking.queryBounds + row * bounds * 4;
+      for (let d: u32 = 0; d < bounds; d++) {
+        const value = load<f32>(vector + d * 4);
+        squares += <f64>value * <f64>value;
+        store<f32>(column + d * QUERIES * 4, value);
       }
       store<u32>(ranking.counts + (from + query) * 4, 0);
     } else {
-      for (let d: u32 = 0; d < dimensions; d++) store<f32>(column + d * QUERIES * 4, 0);
+      for (let d: u32 = 0; d < bounds; d++) store<f32>(column + d * QUERIES * 4, 0);
     }
-    // An item without a direction (length 0, so NaN) is similar to none.
+    // An item without a direction (NaN) is similar to none.
     const known = query < count && squares >= 0 && ranking.n > 0;
     store<f32>(norms + query * 4, known ? <f32>Math.sqrt(squares) : 0);
     store<f32>(thresholds + query * 4, known ? -f32.MAX_VALUE : Infinity);
@@ -138,9 +140,8 @@ function rankGroup(
   first: u32,
   last: u32,
 ): void {
-  const dimensions = ranking.dimensions;
-  const panelBytes: u32 = dimensions * ITEMS * 4;
-  const end = packed + dimensions * QUERIES * 4;
+  const panelBytes: u32 = ranking.bounds * ITEMS * 4;
+  const end = packed + ranking.bounds * QUERIES * 4;
   for (let panel = first; panel < last; panel++) {
     let q = packed;
     let p = ranking.panels + panel * panelBytes;
