@@ -100,3 +100,25 @@ test('the same source changes in the same way', async () => {
     await other.drop();
   }
 });
+
+test('on the next day others do something', async () => {
+  const actives = async (from: string): Promise<unknown[]> =>
+    (
+      await database.pool.query<{ user_id: number }>(
+        `select distinct user_id from movielens.ratings r where rating_timestamp >= $1 and user_id <= 300
+         and not exists (select from before b where b.user_id = r.user_id and b.movie_id = r.movie_id)`,
+        [from],
+      )
+    ).rows;
+  const before = await actives('2026-02-01T02:00:00');
+  const next = await changeSource(database, {
+    share: SHARE,
+    from: TO,
+    to: new Date(TO.getTime() + 86_400_000),
+  });
+  expect(next.late).toBeGreaterThan(0);
+  expect(next.deleted).toBeGreaterThan(0);
+  const after = await actives('2026-02-02T02:00:00');
+  expect(after).toHaveLength(6);
+  expect(after).not.toEqual(before);
+});

@@ -58,18 +58,29 @@ const POOL = 20_000;
 /** So many draws for one rating that is wanted: some movies are drawn twice, or were rated before. */
 const DRAWS = 3;
 
+/** 2026-01-01, from which days are numbered. */
+const FIRST_DAY = 20_454;
+/** Draws of a day, and room for more. */
+const PURPOSES = 100;
+
 const USER = sql<number>`user_id::bigint`;
 const PAIR = sql<number>`user_id::bigint * ${sql.lit(MOVIES)} + movie_id`;
 
-/** A number from 0 up to 1 that a key always has. PostgreSQL keeps these hashes as they are: partitions go by them. */
-function draw(key: RawBuilder<number>, seed: number): RawBuilder<number> {
-  return sql<number>`((hashint8extended(${key}, ${sql.lit(seed)}) & 9007199254740991) / 9007199254740992.0::float8)`;
+/** A number from 0 up to 1 that a key always has, on a day and for a purpose. */
+type Draw = (key: RawBuilder<number>, purpose: number) => RawBuilder<number>;
+
+/** PostgreSQL keeps these hashes as they are: partitions go by them. */
+function drawOf(day: Date): Draw {
+  const first = (Math.floor(day.getTime() / 86_400_000) - FIRST_DAY) * PURPOSES;
+  return (key, purpose) =>
+    sql<number>`((hashint8extended(${key}, ${sql.lit(first + purpose)}) & 9007199254740991) / 9007199254740992.0::float8)`;
 }
 
 /** Changes a share of the source in one transaction, set by set. */
 export function changeSource(connection: Connection, options: ChangeOptions): Promise<Change> {
   return transaction(connection, async ({ db }) => {
     const { share, from, to } = options;
+    const draw = drawOf(from);
     const { ratings, newest } = await db
       .selectFrom('movielens.ratings')
       .select(({ fn }) => [fn.countAll<number>().as('ratings'), fn.max<number>('user_id').as('newest')])
@@ -78,12 +89,12 @@ export function changeSource(connection: Connection, options: ChangeOptions): Pr
     const today = (key: RawBuilder<number>, seed: number): RawBuilder<Date> =>
       sql<Date>`${instant(from)} + ${draw(key, seed)} * (${instant(to)} - ${instant(from)})`;
 
-    await createPool(db, POOL / ratings);
-    const theirs = await chooseActive(db);
+    await createPool(db, draw, POOL / ratings);
+    const theirs = await chooseActive(db, draw);
     const ofTheirs = (kind: keyof typeof MIXTURE): number => Math.min(1, wanted(kind) / theirs);
     const active = db.selectFrom(sql<{ user_id: number }>`active`.as('active')).select('user_id');
-    await drawIncoming(db, { fresh: wanted('fresh'), newcomers: wanted('newcomers'), newest, today });
-    await drawLate(db, ofTheirs('late'));
+    await drawIncoming(db, draw, { fresh: wanted('fresh'), newcomers: wanted('newcomers'), newest, today });
+    await drawLate(db, draw, ofTheirs('late'));
     const deleted = await db
       .deleteFrom('movielens.ratings')
       .where((eb) =>
@@ -121,7 +132,7 @@ function instant(at: Date): RawBuilder<Date> {
 }
 
 /** Ratings by number, to draw movies and stars from. */
-async function createPool(db: Db, share: number): Promise<void> {
+async function createPool(db: Db, draw: Draw, share: number): Promise<void> {
   await sql`
     create temporary table pool on commit drop as
     select row_number() over (order by ${draw(PAIR, 7)}, user_id, movie_id) as place, movie_id, rating
@@ -133,6 +144,7 @@ async function createPool(db: Db, share: number): Promise<void> {
 /** What is new today: of few known users, and of new ones with the ids after the newest. */
 async function drawIncoming(
   db: Db,
+  draw: Draw,
   {
     fresh,
     newcomers,
@@ -173,7 +185,7 @@ async function drawIncoming(
 }
 
 /** Who does something today. @returns how many ratings they have */
-async function chooseActive(db: Db): Promise<number> {
+async function chooseActive(db: Db, draw: Draw): Promise<number> {
   await sql`
     create temporary table active on commit drop as
     with known as (select distinct user_id from movielens.ratings where user_id is not null)
@@ -188,7 +200,7 @@ async function chooseActive(db: Db): Promise<number> {
 }
 
 /** What comes late: an active user rates one movie more, at a time when others of theirs were. */
-async function drawLate(db: Db, share: number): Promise<void> {
+async function drawLate(db: Db, draw: Draw, share: number): Promise<void> {
   await sql`
     create temporary table late on commit drop as
     select distinct on (user_id, movie_id) drawn.user_id, pool.movie_id, pool.rating, drawn.rating_timestamp

@@ -69,9 +69,12 @@ export function nightTable(report: NightReport): TextTable {
   };
 }
 
-/** What a figure was in the night before, where there was one. */
-function inFirst({ first_night: first }: NightReport, show: (night: NightFigures) => string): string {
-  return first === null ? '' : `; first night ${show(first)}`;
+/** What a figure was in the nights before and after, where there were any. */
+function inOthers(
+  { first_night: first, read_night: read }: NightReport,
+  show: (night: NightFigures) => string,
+): string {
+  return `${first === null ? '' : `; first night ${show(first)}`}${read === null ? '' : `; the one read from ${show(read)}`}`;
 }
 
 function timeRows(night: NightReport): string[][] {
@@ -79,12 +82,12 @@ function timeRows(night: NightReport): string[][] {
     [
       'wall',
       seconds(night.wall_seconds),
-      `from workflow start to published and logged${inFirst(night, (one) => seconds(one.wall_seconds))}`,
+      `from workflow start to published and logged${inOthers(night, (one) => seconds(one.wall_seconds))}`,
     ],
     [
       'orchestration',
       seconds(night.orchestration_seconds),
-      `no activity running, of ${night.activities}${inFirst(night, (one) => seconds(one.orchestration_seconds))}`,
+      `no activity running, of ${night.activities}${inOthers(night, (one) => seconds(one.orchestration_seconds))}`,
     ],
   ];
 }
@@ -109,7 +112,7 @@ function memoryRows(night: NightReport): string[][] {
     [
       'worker, peak resident',
       megabytes(worker),
-      `its process, in this night${inFirst(night, (one) => megabytes(one.worker_peak_rss_mb))}`,
+      `its process, in this night${inOthers(night, (one) => megabytes(one.worker_peak_rss_mb))}`,
     ],
     [
       'PostgreSQL, peak resident',
@@ -133,11 +136,15 @@ function changeRows({ change }: NightReport): string[][] {
   ];
 }
 
-function readRows({ reads }: NightReport): string[][] {
+function readRows({ reads, read_night: read }: NightReport): string[][] {
   if (reads === null) return [];
   const { connections, reads_per_second: rate, errors, empty, mixed } = reads;
   return [
-    ['reads meanwhile', count(reads.reads), `${rate} a second by ${connections} connections`],
+    [
+      'reads meanwhile',
+      count(reads.reads),
+      `${rate} a second by ${connections} connections${read === null ? '' : ', in a night of their own, after another such change'}`,
+    ],
     ['  all', '', milliseconds(reads)],
     ...Object.entries(reads.kinds).map(([kind, found]) => [
       `  ${kind}`,

@@ -48,6 +48,8 @@ export interface NightReport extends NightFigures {
   change: Change | null;
   /** The night before it, where there was one. */
   first_night: NightFigures | null;
+  /** Where both a change and reads were asked for, the night after it, after another change: `reads` are those of this one. */
+  read_night: NightFigures | null;
   tables: TableSize[];
   yardstick: Yardstick;
   spark: SparkNight | null;

@@ -18,11 +18,11 @@ async function bench(line: string, env: Record<string, string> = {}) {
 
 const READS = ['reads', 'p50_ms', 'p99_ms', 'p999_ms', 'max_ms', 'errors', 'empty', 'mixed'];
 
-/** Two commands with servers of their own, three nights in all. */
+/** Two commands with servers of their own, four nights in all. */
 const LONG = 300_000;
 
 test(
-  'two nights, a change between them, reads in the second one: on standard output one object',
+  'three nights, a change before the second and the third, reads in the third: on standard output one object',
   async () => {
     const { code, stdout, stderr } = await bench(
       '--ratings 20000 --change 2% --readers 2 --reads-per-second 40 --set recommendations.perUser=5 --json',
@@ -41,11 +41,13 @@ test(
       stages,
       reads,
       first_night: first,
+      read_night: read,
       change,
     } = report as unknown as {
       stages: { name: string; seconds: number; rows: number }[];
       reads: Record<string, number>;
       first_night: { ratings: number; wall_seconds: number; reads: null };
+      read_night: { ratings: number; wall_seconds: number; reads: object };
       change: Record<string, number>;
     };
     expect(stages.map(({ name }) => name)).toEqual(
@@ -59,6 +61,9 @@ test(
     expect(report.ratings).toBe(
       first.ratings + change.fresh + change.newcomers + change.late - change.deleted,
     );
+    expect(read.wall_seconds).not.toBe(report.wall_seconds);
+    expect(read.ratings).toBeGreaterThan(report.ratings);
+    expect(read.reads).toEqual(reads);
     expect(report).toMatchObject({ profile: 'small', spark: null, yardstick: {}, machine: {} });
     if (process.platform === 'linux') {
       expect(report.worker_peak_rss_mb).toBeGreaterThan(0);

@@ -64,7 +64,7 @@ export const night = createCommand(
   )
   .option(
     '--readers [connections]',
-    `measure the next night, and point reads while it runs; from ${READERS} connections by default`,
+    `measure point reads while the next night runs, or with --change the one after it; from ${READERS} connections by default`,
     integer(1, 64),
   )
   .option(
