@@ -3,7 +3,8 @@
  * Format: https://www.postgresql.org/docs/current/sql-copy.html (File Formats, Binary Format).
  */
 
-import type { Readable } from 'node:stream';
+import { type Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 
 const SIGNATURE_BYTES = 11;
 /** Signature, flags and the length of an extension that no server sends. */
@@ -16,7 +17,8 @@ const ARRAY_HEADER_BYTES = 20;
 const CHUNK_BYTES = 1 << 18;
 
 /**
- * Calls `onTuple` with the offset of each tuple of `tupleBytes` bytes in a binary COPY.
+ * Calls `onTuple` with the offset of each tuple of `tupleBytes` bytes in a binary COPY. Chunk by chunk as they come: whoever
+ * asks a stream for all that it has is given a copy of it.
  * @returns the number of tuples
  */
 async function eachTuple(
@@ -26,28 +28,45 @@ async function eachTuple(
   onTuple: (bytes: DataView, at: number, row: number) => void,
 ): Promise<number> {
   let row = 0;
-  let rest: Buffer = Buffer.alloc(0);
   let headerSeen = false;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    let at = 0;
-    if (!headerSeen) {
-      if (bytes.length < HEADER_BYTES) {
-        rest = bytes;
-        continue;
-      }
-      at = HEADER_BYTES;
-      headerSeen = true;
-    }
+  /** The beginning of what goes on in the next chunk: of the header, then of a tuple. */
+  let rest: Buffer = Buffer.alloc(0);
+  const takeTuples = (bytes: Buffer): number => {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    while (at + tupleBytes <= bytes.length) {
+    let at = 0;
+    for (; at + tupleBytes <= bytes.length; at += tupleBytes) {
       if (view.getInt16(at) !== fields)
         throw new Error('binary COPY: a tuple of another layout than expected');
       onTuple(view, at + 2, row++);
-      at += tupleBytes;
     }
-    rest = bytes.subarray(at);
-  }
+    return at;
+  };
+  const take = (chunk: Buffer): void => {
+    let at = 0;
+    while (!headerSeen || rest.length > 0) {
+      const wanted = headerSeen ? tupleBytes : HEADER_BYTES;
+      const piece = chunk.subarray(at, at + wanted - rest.length);
+      rest = Buffer.concat([rest, piece]);
+      at += piece.length;
+      if (rest.length < wanted) return;
+      if (headerSeen) takeTuples(rest);
+      headerSeen = true;
+      rest = rest.subarray(wanted);
+    }
+    at += takeTuples(chunk.subarray(at));
+    rest = chunk.subarray(at);
+  };
+  const taker = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      try {
+        take(chunk);
+      } catch (error) {
+        return done(error as Error);
+      }
+      done();
+    },
+  });
+  await pipeline(stream, taker);
   if (rest.length !== 2) throw new Error('binary COPY: it ends in the middle of a tuple');
   return row;
 }

@@ -41,17 +41,20 @@ export function copyOfServer(statement: string): Readable & ReturnType<typeof co
       wantsMore = parseEach(chunk.subarray(at, end)) && wantsMore;
       at = end;
     }
-    const contents = Buffer.allocUnsafe(chunk.length - at);
-    let filled = 0;
+    // Contents move up in the chunk itself, which is nobody else's, behind what the library may have handed on of it.
+    const first = at;
+    let filled = at;
     while (at + HEADER_BYTES <= chunk.length && chunk[at] === COPY_DATA) {
       const end = at + 1 + chunk.readUInt32BE(at + 1);
       if (end > chunk.length) break;
       const from = at + HEADER_BYTES;
-      if (end - from > SHORT) filled += chunk.copy(contents, filled, from, end);
-      else for (let byte = from; byte < end; byte++) contents[filled++] = chunk[byte];
+      if (end - from > SHORT) {
+        chunk.copyWithin(filled, from, end);
+        filled += end - from;
+      } else for (let byte = from; byte < end; byte++) chunk[filled++] = chunk[byte];
       at = end;
     }
-    if (filled > 0) wantsMore = inner.push(contents.subarray(0, filled)) && wantsMore;
+    if (filled > first) wantsMore = inner.push(chunk.subarray(first, filled)) && wantsMore;
     return at < chunk.length ? parseEach(chunk.subarray(at)) && wantsMore : wantsMore;
   };
   return query;
