@@ -29,9 +29,8 @@ import {
   writeSnapshotFile,
 } from './snapshot-cache.ts';
 
-/** A model input as it was loaded; with its checksums, where the way to it has found them. */
 export interface LoadedInput extends ModelInput {
-  checksums: SplitChecksums | null;
+  checksums: SplitChecksums;
 }
 
 type Dependencies = Pick<ActivityDependencies, 'connection' | 'cacheFolder'>;
@@ -59,14 +58,16 @@ export async function loadModelInput(
       ? await patchSnapshot(connection, key, signal)
       : await readCopy(key, registered, signal);
   if (known !== null && registered !== undefined) return known;
-  const input = known ?? { ...(await readSnapshot(connection, run, seed, signal)), checksums: null };
-  try {
-    await writeSnapshotFile(key, input.columns, signal);
-    return input;
-  } catch (error) {
-    input.columns.release();
-    throw error;
-  }
+  const input = known ?? (await readSnapshot(connection, run, seed, signal));
+  // Neither is let go while the other still reads.
+  const [summed, written] = await Promise.allSettled([
+    known?.checksums ?? checksumInput(input, signal),
+    writeSnapshotFile(key, input.columns, signal),
+  ]);
+  if (summed.status === 'fulfilled' && written.status === 'fulfilled')
+    return { ...input, checksums: summed.value };
+  input.columns.release();
+  throw summed.status === 'rejected' ? summed.reason : (written as PromiseRejectedResult).reason;
 }
 
 async function readCopy(

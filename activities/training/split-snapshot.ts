@@ -1,7 +1,6 @@
 import { type ActivityDependencies, loadRun } from '../support/run.ts';
 import type { StageAttempt, StageResult } from '../support/stage.ts';
 import { loadModelInput } from './model-input.ts';
-import { checksumInput } from './registered-split.ts';
 import { inputKey } from './snapshot-matrix.ts';
 
 export interface SplitResult extends StageResult {
@@ -31,7 +30,7 @@ export async function splitSnapshot(
     const { train } = input;
     const ratings = input.columns.users.length;
     const holdout = ratings - train;
-    const checksums = input.checksums ?? (await checksumInput(input, signal));
+    const { checksums } = input;
     const result = await attempt.finish(async ({ db }) => {
       await db
         .insertInto('gold.splits')
