@@ -10,9 +10,13 @@ export const isCatalogued = sql<boolean>`(movie_id between -2147483648 and 21474
 
 /** Whether a rating `b` is refused for no reason, given whether its movie is in the catalogue; null may stand for false. */
 export function isAccepted(asOf: Date, isKnown: RawBuilder<boolean>): RawBuilder<boolean> {
+  return sql`(${isAcceptedIn(isKnown)} and b.rating_timestamp <= ${instant(asOf)})`;
+}
+
+/** The same whatever the as-of: some as-of would not refuse it, or only for being after it. */
+export function isAcceptedIn(isKnown: RawBuilder<boolean>): RawBuilder<boolean> {
   return sql`(${isKnown} and b.user_id between -2147483648 and 2147483647
-    and b.rating = any('{0.5,1,1.5,2,2.5,3,3.5,4,4.5,5}'::double precision[])
-    and b.rating_timestamp <= ${instant(asOf)} and isfinite(b.rating_timestamp))`;
+    and b.rating = any('{0.5,1,1.5,2,2.5,3,3.5,4,4.5,5}'::double precision[]) and isfinite(b.rating_timestamp))`;
 }
 
 /**

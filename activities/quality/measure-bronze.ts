@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { rowsOf } from '../../database/versions.ts';
 import { constantIds, instant } from '../../database/constants.ts';
-import { isAccepted, isCatalogued, refusalReason } from '../ingestion/refusal-reason.ts';
+import { isAcceptedIn, isCatalogued, refusalReason } from '../ingestion/refusal-reason.ts';
 import { countRead } from '../ingestion/count-read.ts';
 import type { Run } from '../support/run.ts';
 import { type Measurements, SAMPLE_ROWS } from './check.ts';
@@ -115,33 +115,38 @@ interface Seen {
 }
 
 /**
- * One pass that asks of each row whether silver takes it, which nearly all are: such a row has none of the faults. Only
- * where one is not, a second one for each fault, and one more for each that there is, which ends at the rows of its sample.
+ * One pass that asks of each row whether silver takes it, which nearly all are, and of all of them which is the newest: where silver
+ * takes each and that one too is early enough, none has a fault. Else a second pass for each fault, and one more for
+ * each that there is, which ends at the rows of its sample.
  */
 async function lookAt(db: Db, run: Batch): Promise<Seen> {
-  const newest = sql`max(rating_timestamp::timestamptz)
-    filter (where isfinite(rating_timestamp) and rating_timestamp <= ${instant(run.asOf)})`;
   const known = await constantIds(
     db,
     sql`select distinct movie_id from ${run.movies} and ${isCatalogued}`,
     'bigint',
   );
+  const accepted = isAcceptedIn(sql`movie_id = any(${sql.raw(known)})`);
   // An as-of may be a little after the start, and what lies between is of the future, which silver would take.
-  const accepted = isAccepted(
-    run.asOf < run.startedAt ? run.asOf : run.startedAt,
-    sql`movie_id = any(${sql.raw(known)})`,
-  );
-  const { rows: all } = await sql<Pick<Seen, 'rows' | 'newest'> & { others: number }>`
-    select count(*) as rows, count(*) filter (where ${accepted} is not true) as others, ${newest} as newest
-    from ${run.ratings}`.execute(db);
-  const [{ others, ...counted }] = all;
-  const seen = { ...counted, allAccepted: others === 0 };
+  const latest = run.asOf < run.startedAt ? run.asOf : run.startedAt;
+  const { rows: all } = await sql<{ rows: number; newest: Date | null; allAccepted: boolean }>`
+    select rows, allAccepted as "allAccepted", case when allAccepted then newest end as newest
+    from (
+      select rows, newest, others = 0 and coalesce(newest <= ${instant(latest)}, true) as allAccepted
+      from (
+        select count(*) as rows, count(*) filter (where ${accepted} is not true) as others,
+               max(rating_timestamp)::timestamptz as newest
+        from ${run.ratings}
+      ) counted
+    ) judged`.execute(db);
+  const [seen] = all;
   if (seen.allAccepted) return { ...seen, nullKeys: 0, outOfDomain: 0, future: 0, orphans: 0 };
-  const { rows: apart } = await sql<Omit<Seen, 'rows' | 'newest'>>`
+  const { rows: apart } = await sql<Omit<Seen, 'rows' | 'allAccepted'>>`
     select count(*) filter (where ${nullKey}) as "nullKeys",
            count(*) filter (where ${outOfDomain}) as "outOfDomain",
            count(*) filter (where ${future(run)}) as future,
-           count(*) filter (where ${orphan(run)}) as orphans
+           count(*) filter (where ${orphan(run)}) as orphans,
+           max(rating_timestamp::timestamptz)
+             filter (where isfinite(rating_timestamp) and rating_timestamp <= ${instant(run.asOf)}) as newest
     from ${run.ratings}`.execute(db);
   return { ...seen, ...apart[0] };
 }
