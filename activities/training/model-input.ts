@@ -12,6 +12,7 @@ import {
   joinChecksums,
   splitRatings,
 } from '../../recommender/index.ts';
+import { allDone } from '../support/all-done.ts';
 import type { ActivityDependencies } from '../support/run.ts';
 import type { ModelInput } from './kept-input.ts';
 import { patchSnapshot } from './patched-input.ts';
@@ -59,15 +60,16 @@ export async function loadModelInput(
       : await readCopy(key, registered, signal);
   if (known !== null && registered !== undefined) return known;
   const input = known ?? (await readSnapshot(connection, run, seed, signal));
-  // Neither is let go while the other still reads.
-  const [summed, written] = await Promise.allSettled([
-    known?.checksums ?? checksumInput(input, signal),
-    writeSnapshotFile(key, input.columns, signal),
-  ]);
-  if (summed.status === 'fulfilled' && written.status === 'fulfilled')
-    return { ...input, checksums: summed.value };
-  input.columns.release();
-  throw summed.status === 'rejected' ? summed.reason : (written as PromiseRejectedResult).reason;
+  try {
+    const [checksums] = await allDone([
+      known === null ? checksumInput(input, signal) : Promise.resolve(known.checksums),
+      writeSnapshotFile(key, input.columns, signal),
+    ]);
+    return { ...input, checksums };
+  } catch (error) {
+    input.columns.release();
+    throw error;
+  }
 }
 
 async function readCopy(
