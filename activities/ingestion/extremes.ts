@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { constantIds } from '../../database/constants.ts';
 import type { Connection } from '../../database/connect.ts';
 import { copyIn, copyOut } from '../../database/copy.ts';
-import { type Session, exportSnapshot, transaction } from '../../database/session.ts';
+import { type Session, exportSnapshot, setLocal, transaction } from '../../database/session.ts';
 import type { HeldSnapshot } from '../../database/snapshots.ts';
 import { leavesOf } from '../../database/versions.ts';
 import { REMOVED } from './changed-image.ts';
@@ -62,7 +62,11 @@ export async function findExtremes(
       if (isNone) return;
       found = await transaction(
         connection,
-        (other) => copyOut(other.client, query.compile(other.db).sql).toArray() as Promise<Buffer[]>,
+        async (other) => {
+          // With the process that changes the image two are busy: readers would wait for a third.
+          await setLocal(other.db, { max_parallel_workers_per_gather: '0' });
+          return copyOut(other.client, query.compile(other.db).sql).toArray() as Promise<Buffer[]>;
+        },
         { signal, ...view },
       );
     },
