@@ -2,13 +2,11 @@ import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { type HeldSnapshot, heldSnapshots } from '../../database/snapshots.ts';
 import type { RatingCounts } from '../../database/types/index.ts';
-import { allDone } from '../support/all-done.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
-import { applyChanges, findChanges } from './changed-image.ts';
+import { bringUpToDate } from './changed-image.ts';
 import { countRead } from './count-read.ts';
-import { findExtremes } from './extremes.ts';
 import { SILVER_RULES } from './refusal-reason.ts';
 import { keepTotals, keepTotalsAfter, ratingCountsAfter, sumImage } from './totals.ts';
 import { buildWhole, showImage } from './whole-image.ts';
@@ -51,11 +49,8 @@ export function buildSilver(
         await showImage(db, attempt, context.asOf);
         await keepTotals(db, run);
       } else {
-        await findChanges(db, run, context.asOf, follows);
-        const extremes = await findExtremes(connection, session, follows, signal);
-        await allDone([extremes.read(), applyChanges(db, image)]);
-        await extremes.keep();
-        await keepTotalsAfter(db, run, image, { follows: follows.run, lost: extremes.movies });
+        await bringUpToDate(db, run, context.asOf, follows);
+        await keepTotalsAfter(db, run, image, follows.run);
       }
       // The gate counts the batch itself.
       const bronze = follows === null ? batch.ratings : await countRead(db, run);

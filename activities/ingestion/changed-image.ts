@@ -10,11 +10,8 @@ import { catalogue } from './catalogue.ts';
 import { accepted, latestFirst, refused } from './classified.ts';
 import { FAVOUR_PARALLEL } from './source-reader.ts';
 
-/**
- * Finds what makes the image of `follows` that of the run: the table `differing` of the transaction. What was refused and superseded
- * of the users who are the same is carried over.
- */
-export async function findChanges(db: Db, run: number, asOf: Date, follows: HeldSnapshot): Promise<void> {
+/** Makes the image of `follows` that of the run. What was refused and superseded of the users who are the same is carried over. */
+export async function bringUpToDate(db: Db, run: number, asOf: Date, follows: HeldSnapshot): Promise<void> {
   const isChanged = sql`exists (
     select from bronze.changed_users c where c._batch_id = ${sql.lit(run)} and c.user_id = before.user_id)`;
   // Of the batch it takes few rows to be accepted.
@@ -45,19 +42,7 @@ export async function findChanges(db: Db, run: number, asOf: Date, follows: Held
       select ${sql.lit(run)}, user_id, movie_id, rating, rating_timestamp from ranked where nth > 1`,
   );
   await sql`analyze ranked (user_id, nth)`.execute(db);
-  await sql`
-    create temporary table differing on commit drop as
-    select old.part, old.place, user_id, movie_id, old.rating as old_rating, old.rating_timestamp as old_timestamp,
-           now.rating, now.rating_timestamp
-    from (
-      select tableoid as part, ctid as place, user_id, movie_id, rating, rating_timestamp
-      from silver.ratings where image = ${sql.lit(follows.image)} and ${ofChangedUsers(run)}
-    ) old
-    full join (select user_id, movie_id, rating, rating_timestamp from ranked where nth = 1) now
-      using (user_id, movie_id)
-    where old.rating is distinct from now.rating or old.rating_timestamp is distinct from now.rating_timestamp`.execute(
-    db,
-  );
+  await replaceRatings(db, run, follows.image);
 }
 
 /** What has left an image and what has come into it, of a table of the transaction that brings it up to date. */
@@ -65,8 +50,21 @@ export const REMOVED = sql`(
   select movie_id, old_rating as rating, old_timestamp as rating_timestamp from differing where place is not null)`;
 export const ADDED = sql`(select movie_id, rating, rating_timestamp from differing where rating is not null)`;
 
-/** Brings the image up to date: of what differs rows are deleted where they lie, and others added. */
-export async function applyChanges(db: Db, image: number): Promise<void> {
+/** One comparison of what there is with what there is to be; by it rows are deleted where they lie, and others added. */
+async function replaceRatings(db: Db, run: number, image: number): Promise<void> {
+  await sql`
+    create temporary table differing on commit drop as
+    select old.part, old.place, user_id, movie_id, old.rating as old_rating, old.rating_timestamp as old_timestamp,
+           now.rating, now.rating_timestamp
+    from (
+      select tableoid as part, ctid as place, user_id, movie_id, rating, rating_timestamp
+      from silver.ratings where image = ${sql.lit(image)} and ${ofChangedUsers(run)}
+    ) old
+    full join (select user_id, movie_id, rating, rating_timestamp from ranked where nth = 1) now
+      using (user_id, movie_id)
+    where old.rating is distinct from now.rating or old.rating_timestamp is distinct from now.rating_timestamp`.execute(
+    db,
+  );
   for (const leaf of await leavesOf(db, 'silver.ratings', image))
     await sql`
       delete from ${sql.raw(leaf)}

@@ -4,11 +4,11 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Connection, Db } from '../../database/connect.ts';
 import { gather } from '../../database/gather.ts';
 import type { Session } from '../../database/session.ts';
+import { constantIds } from '../../database/constants.ts';
 import type { RatingCounts } from '../../database/types/index.ts';
 import { createPartitionAs, leavesOf, rowsOf } from '../../database/versions.ts';
 import { ofChangedUsers } from './batch.ts';
 import { ADDED, REMOVED } from './changed-image.ts';
-import { EXTREMES } from './extremes.ts';
 import { joinFingerprints, ownRowHash } from './fingerprints.ts';
 
 /** A rating of at least this is positive, one of at most that negative. */
@@ -30,20 +30,12 @@ const joinedSums = sql`
   sum(half_stars_squared)::bigint as half_stars_squared, sum(positive)::integer as positive,
   sum(negative)::integer as negative`;
 
-/**
- * Totals of every user and rated movie after those of `follows`: of users who are the same since they are carried over.
- * @param lost movies that have lost the first or the last of their ratings; what is left of these is in `EXTREMES`
- */
-export async function keepTotalsAfter(
-  db: Db,
-  run: number,
-  image: number,
-  { follows, lost }: { follows: number; lost: string },
-): Promise<void> {
+/** Totals of every user and rated movie after those of `follows`: of users who are the same since they are carried over. */
+export async function keepTotalsAfter(db: Db, run: number, image: number, follows: number): Promise<void> {
   await createPartitionAs(db, 'gold.user_totals', run, userTotalsAfter(run, image, follows));
   const ofMovies = (await wasReopened(db, run))
     ? totals(run, image, 'movie_id', sql`true`)
-    : movieTotalsAfter(run, follows, lost);
+    : await movieTotalsAfter(db, run, image, follows);
   await createPartitionAs(db, 'gold.movie_totals', run, ofMovies);
 }
 
@@ -158,24 +150,39 @@ function userTotalsAfter(run: number, image: number, follows: number): RawBuilde
 
 /**
  * Those of before, less what has left the image and with what has come into it. Only when a movie was rated first and last
- * cannot be told so where such a rating has left.
+ * cannot be told so where such a rating has left: for those movies the image is read.
  */
-function movieTotalsAfter(run: number, follows: number, lost: string): RawBuilder<unknown> {
-  const unlessLost = (column: string) =>
-    sql`case when movie_id = any(${sql.raw(lost)}) then null else ${sql.ref(column)} end`;
+async function movieTotalsAfter(
+  db: Db,
+  run: number,
+  image: number,
+  follows: number,
+): Promise<RawBuilder<unknown>> {
+  const before = sql`(select * from gold.movie_totals where run = ${sql.lit(follows)})`;
+  const moved = await constantIds(
+    db,
+    sql`
+      select distinct movie_id from ${REMOVED} r join ${before} b using (movie_id)
+      where r.rating_timestamp <= b.first_at or r.rating_timestamp >= b.last_at`,
+    'integer',
+  );
   return sql`
-    select ${sql.lit(run)} as run, movie_id, ${joinedSums}, min(first_at) as first_at, max(last_at) as last_at
+    select ${sql.lit(run)} as run, t.movie_id, ${joinedSums},
+           coalesce(min(e.first_at), min(t.first_at)) as first_at, coalesce(max(e.last_at), max(t.last_at)) as last_at
     from (
-      select movie_id, ratings, half_stars, half_stars_squared, positive, negative,
-             ${unlessLost('first_at')} as first_at, ${unlessLost('last_at')} as last_at
-      from gold.movie_totals where run = ${sql.lit(follows)}
+      select movie_id, ratings, half_stars, half_stars_squared, positive, negative, first_at, last_at from ${before} b
       union all
       select movie_id, ${sums} from ${ADDED} a group by movie_id
       union all
       select movie_id, -ratings, -half_stars, -half_stars_squared, -positive, -negative, null, null
       from (select movie_id, ${sums} from ${REMOVED} r group by movie_id) r
-      union all
-      select movie_id, 0, 0, 0, 0, 0, first_at, last_at from ${sql.table(EXTREMES)}
     ) t
-    group by movie_id having sum(ratings) > 0`;
+    left join (
+      select movie_id, min(rating_timestamp) as first_at, max(rating_timestamp) as last_at
+      from ${rowsOf('silver.ratings', image)}
+      -- Not the column itself: PostgreSQL 18 would go through the whole index, which is by user, and with one process.
+      where cardinality(${sql.raw(moved)}) > 0 and movie_id + 0 = any(${sql.raw(moved)})
+      group by movie_id
+    ) e on e.movie_id = t.movie_id
+    group by t.movie_id having sum(ratings) > 0`;
 }
