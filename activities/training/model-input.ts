@@ -30,6 +30,7 @@ import {
   writeSnapshotFile,
 } from './snapshot-cache.ts';
 
+/** A model input as it was loaded, with the checksums of its split. */
 export interface LoadedInput extends ModelInput {
   checksums: SplitChecksums;
 }

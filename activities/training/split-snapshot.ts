@@ -27,10 +27,9 @@ export async function splitSnapshot(
   inputs.forget();
   const input = await loadModelInput(dependencies, run, seed, signal);
   try {
-    const { train } = input;
+    const { train, checksums } = input;
     const ratings = input.columns.users.length;
     const holdout = ratings - train;
-    const { checksums } = input;
     const result = await attempt.finish(async ({ db }) => {
       await db
         .insertInto('gold.splits')

@@ -98,7 +98,7 @@ async function benchOurs(
     await prepareMemory(bench.source, directory);
     const first = await measure(FIRST);
     const change = await changed(FIRST, NEXT);
-    // Reads take a tenth of a small machine: the night that is timed goes without, as Spark's does.
+    // Reads take an eighth of a machine with two processors: the night that is timed goes without, as Spark's does.
     const apart = share !== null && readers !== null;
     const next =
       share === null && readers === null ? null : await measure(NEXT, apart ? undefined : await readPlan());
