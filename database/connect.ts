@@ -13,6 +13,8 @@ export interface ConnectOptions {
   max?: number;
   /** Told of connections that broke while nobody was using them. */
   onConnectionError?: (error: Error) => void;
+  /** Told of each connection when it is made. */
+  onConnection?: (client: pg.PoolClient) => void;
 }
 
 /** Settings of every session, each with its reason. */
@@ -75,7 +77,10 @@ export function connect(options: ConnectOptions): Connection {
     keepAlive: true,
   });
   pool.on('error', report);
-  pool.on('connect', (client) => void client.on('error', report));
+  pool.on('connect', (client) => {
+    client.on('error', report);
+    options.onConnection?.(client);
+  });
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
   return { db, pool, close: () => db.destroy() };
 }

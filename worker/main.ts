@@ -17,7 +17,7 @@ import { pollerIdentity } from '../temporal/pollers.ts';
 import { registerSearchAttributes } from '../temporal/search-attributes.ts';
 import { createWorkers } from './create-workers.ts';
 import { createLogger, installRuntime } from './logging.ts';
-import { yieldToOtherSessions } from './precedence.ts';
+import { yieldBackend, yieldToOtherSessions } from './precedence.ts';
 
 /** What a worker without its parent may still take. */
 const ORPHAN_MILLISECONDS = 2_000;
@@ -48,12 +48,14 @@ async function main(): Promise<void> {
     applicationName: 'nightjar-worker',
     max: environment.NIGHTJAR_POOL_SIZE,
     onConnectionError,
+    onConnection: yieldBackend,
   });
   // A pool of its own in any case: ingestion holds a connection of each at a time.
   const source = connect({
     url: environment.SOURCE_DATABASE_URL ?? environment.DATABASE_URL,
     applicationName: 'nightjar-worker',
     onConnectionError,
+    onConnection: yieldBackend,
   });
   const target = temporalTarget();
   const client = await connectTemporal(target);

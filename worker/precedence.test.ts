@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
-import { describe, expect, test } from 'vitest';
+import type { PoolClient } from 'pg';
+import { describe, expect, inject, test } from 'vitest';
+import { connect } from '../database/connect.ts';
+import { yieldBackend } from './precedence.ts';
 
 function hasAutogroups(): boolean {
   try {
@@ -39,5 +42,39 @@ describe.skipIf(!hasAutogroups())('the niceness of a session', () => {
   test('of its parent too stays as it is', async () => {
     const { before, after } = await nicenessOfSession(false);
     expect(after).toBe(before);
+  });
+});
+
+describe.skipIf(!hasAutogroups())('the niceness of a PostgreSQL process', () => {
+  const groupOf = (pid: number): string => readFileSync(`/proc/${pid}/autogroup`, 'utf8').trim();
+
+  test('that serves the worker is such that others go first, and of another it stays as it is', async () => {
+    const url = inject('databaseUrl');
+    const worker = connect({ url, applicationName: 'nightjar-test', max: 1, onConnection: yieldBackend });
+    const other = connect({ url, applicationName: 'nightjar-test', max: 1 });
+    const niceness = async ({ pool }: typeof worker): Promise<string> => {
+      const { rows } = await pool.query<{ pid: number }>('select pg_backend_pid() as pid');
+      return groupOf(rows[0].pid);
+    };
+    try {
+      expect(await niceness(worker)).toMatch(/nice 10$/);
+      expect(await niceness(other)).toMatch(/nice 0$/);
+    } finally {
+      await worker.close();
+      await other.close();
+    }
+  });
+
+  test('is nothing that a number from another host gives to a process of this one', async () => {
+    const argv0 = 'postgres: role database 127.0.0.1(4) idle';
+    const child = spawn('sleep', ['60'], { argv0, detached: true, stdio: 'ignore' });
+    try {
+      await new Promise((resolve) => child.once('spawn', resolve));
+      const stranger = { processID: child.pid, connection: { stream: { localPort: 5 } } };
+      yieldBackend(stranger as unknown as PoolClient);
+      expect(groupOf(child.pid ?? 0)).toMatch(/nice 0$/);
+    } finally {
+      child.kill();
+    }
   });
 });

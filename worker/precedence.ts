@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import type { PoolClient } from 'pg';
 
 /** A tenth of an equal share, where others want all they can get. */
 const NICENESS = 10;
@@ -17,5 +18,22 @@ export function yieldToOtherSessions(): void {
     if (Number(session) === process.pid) writeFileSync('/proc/self/autogroup', String(NICENESS));
   } catch {
     // A kernel without such groups: there threads' niceness is felt by all.
+  }
+}
+
+/**
+ * The same for the PostgreSQL process that serves a connection of ours, a session of its own, where it is one of this host: its
+ * title, `postgres: role database host(port) …`, names our end of the connection. What it starts to run a plan in parallel is not
+ * reached.
+ */
+export function yieldBackend(client: PoolClient): void {
+  const { processID } = client as unknown as { processID: number };
+  const { localPort } = client.connection.stream as { localPort?: number };
+  try {
+    const title = readFileSync(`/proc/${processID}/cmdline`, 'utf8');
+    if (title.startsWith('postgres: ') && title.includes(`(${localPort}) `))
+      writeFileSync(`/proc/${processID}/autogroup`, String(NICENESS));
+  } catch {
+    // Of another host or user, or without such groups.
   }
 }

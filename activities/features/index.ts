@@ -1,8 +1,6 @@
-import type { Db } from '../../database/connect.ts';
-import { type Session, setLocal } from '../../database/session.ts';
+import type { Session } from '../../database/session.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import { type VersionedTable, createPartitionAs } from '../../database/versions.ts';
-import { followedBy } from '../ingestion/batch.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
 import { type StageResult, runStage } from '../support/stage.ts';
 import { withHeartbeat } from '../support/with-heartbeat.ts';
@@ -16,14 +14,6 @@ type Query = Parameters<typeof createPartitionAs>[3];
 
 /** A definition: the query that gives a feature table's rows for a run. */
 type Definition = (session: Session, run: Run, signal: AbortSignal) => Query | Promise<Query>;
-
-/**
- * Of what little has changed one process makes features while the experiments begin: with two, readers would find no processor
- * free.
- */
-async function leaveProcessor(db: Db, run: number): Promise<void> {
-  if ((await followedBy(db, run)) !== null) await setLocal(db, { max_parallel_workers_per_gather: '0' });
-}
 
 /** The feature store of a run's snapshot; readers see it when the run is published. */
 export function createFeatureActivities(dependencies: ActivityDependencies) {
@@ -43,7 +33,6 @@ export function createFeatureActivities(dependencies: ActivityDependencies) {
           const context = await loadRun(connection.db, run);
           return attempt.finish(async (session) => {
             const { db } = session;
-            await leaveProcessor(db, run);
             return {
               rows: await createPartitionAs(db, table, run, await definition(session, context, signal)),
             };
