@@ -14,12 +14,9 @@ export interface HeldSnapshot {
   as_of: Date;
 }
 
-/**
- * The rules of a snapshot whose image holds neither it nor another any more: below zero, so none that there are. Of those
- * again it gives what they were.
- */
-export function voided(rules: number): number {
-  return -1 - rules;
+/** The rules that a snapshot was made by: those of one whose image holds neither it nor another any more are kept as -1 less them. */
+export function madeBy(rules: number): number {
+  return rules < 0 ? -1 - rules : rules;
 }
 
 /** Says so of all snapshots in some images: no batch may follow one of them. */
@@ -27,7 +24,7 @@ export async function voidImages(db: Db, images: number[]): Promise<void> {
   if (images.length === 0) return;
   await db
     .updateTable('silver.snapshots')
-    .set({ rules: sql`${voided(0)} - rules` })
+    .set({ rules: sql`-1 - rules` })
     .where('rules', '>=', 0)
     .where('image', 'in', images)
     .execute();

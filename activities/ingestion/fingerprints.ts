@@ -7,15 +7,17 @@ import type { Db } from '../../database/connect.ts';
 const MODULUS = '9223372036854775783';
 
 /**
- * Hash of a row of ratings, nulls included, by functions of PostgreSQL's own hash indexes, which 15 to 18 have. In types
- * that the columns of the source and of what was read of it share, so that a row has one hash in both; the instant as
- * that of UTC, in which all our sessions are.
+ * Hash of a row of ratings by functions of PostgreSQL's own hash indexes, which 15 to 18 have: each column's with the hash of those
+ * before as its seed, which a null inverts. In types that the columns of the source and of what was read of it share, so
+ * that a row has one hash in both; `hashInstant` is that of UTC, in which all our sessions are.
  */
-const hashOfRow = (instant: RawBuilder<unknown>): RawBuilder<unknown> => sql`
-  coalesce(hashint8extended(movie_id::bigint,
-    coalesce(hashfloat8extended(rating::double precision, coalesce(${instant}, 1)), 2)), 3)`;
+function hashOfRow(hashInstant: (seed: RawBuilder<unknown>) => RawBuilder<unknown>): RawBuilder<unknown> {
+  const movie = sql`coalesce(movie_id::bigint, '-9223372036854775808')`;
+  const rated = sql`coalesce(hashfloat8extended(rating::double precision, ${movie}), ~${movie})`;
+  return sql`coalesce(${hashInstant(rated)}, ~${rated})`;
+}
 
-const rowHash = hashOfRow(sql`timestamp_hash_extended(rating_timestamp::timestamp, 0)`);
+const rowHash = hashOfRow((seed) => sql`timestamp_hash_extended(rating_timestamp::timestamp, ${seed})`);
 
 /**
  * The same hash for rows of our own, whose timestamps have a time zone: since PostgreSQL 18 without turning each into one that has
@@ -24,7 +26,9 @@ const rowHash = hashOfRow(sql`timestamp_hash_extended(rating_timestamp::timestam
 export async function ownRowHash(db: Db): Promise<RawBuilder<unknown>> {
   const { rows } = await sql<{ has: boolean }>`
     select to_regprocedure('timestamptz_hash_extended(timestamptz, bigint)') is not null as has`.execute(db);
-  return rows[0].has ? hashOfRow(sql`timestamptz_hash_extended(rating_timestamp, 0)`) : rowHash;
+  return rows[0].has
+    ? hashOfRow((seed) => sql`timestamptz_hash_extended(rating_timestamp, ${seed})`)
+    : rowHash;
 }
 
 /** A sum of hashes as it is kept. */

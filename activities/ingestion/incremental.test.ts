@@ -168,8 +168,16 @@ test.each([
   ],
   [
     'dirt',
-    `insert into movielens.ratings values (10, 1, 9, '2026-02-01'), (10, null, 1, '2026-02-01'), (11, 5, 'nan', '2026-02-01')`,
-    2,
+    `insert into movielens.ratings values (10, 1, 9, '2026-02-01'), (10, null, 1, '2026-02-01'), (11, 5, 'nan', '2026-02-01'),
+      (18, 5, null, '2026-02-01'), (19, 5, 3, null)`,
+    4,
+  ],
+  [
+    'a correction of a row that is of no movie, of one without a rating, and of one without a time',
+    `update movielens.ratings set rating = 2 where user_id = 10 and movie_id is null;
+     update movielens.ratings set rating_timestamp = '2001-01-01' where user_id = 18 and rating is null;
+     update movielens.ratings set rating = 2 where user_id = 19 and rating_timestamp is null`,
+    3,
   ],
   [
     'a user without an id that fits',

@@ -3,7 +3,7 @@ import { instant } from '../../database/constants.ts';
 import type { RejectionReason } from '../../database/types/index.ts';
 
 /** Version of these rules and of the fingerprints: a snapshot that was made by others is not brought up to date but built anew. */
-export const SILVER_RULES = 2;
+export const SILVER_RULES = 3;
 
 /** Whether a row of the catalogue as read names a movie that ratings may speak of. */
 export const isCatalogued = sql<boolean>`(movie_id between -2147483648 and 2147483647 and title is not null)`;

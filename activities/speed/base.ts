@@ -1,9 +1,10 @@
 /** What a pass goes by: the newest snapshot there is, and the version that is served. */
 
 import type { Db } from '../../database/connect.ts';
-import { type HeldSnapshot, heldSnapshots } from '../../database/snapshots.ts';
+import { type HeldSnapshot, heldSnapshots, madeBy } from '../../database/snapshots.ts';
 import { attachedRuns } from '../../database/versions.ts';
 import { isWhole } from '../ingestion/follow.ts';
+import { SILVER_RULES } from '../ingestion/refusal-reason.ts';
 
 export interface Base {
   snapshot: HeldSnapshot;
@@ -25,7 +26,18 @@ export async function findBase(db: Db): Promise<Base | { refusal: string }> {
       refusal: `no snapshot to go by: ${snapshot === undefined ? 'none is kept' : `that of run ${snapshot.run} is not whole, or made by other rules`}; the next night makes one`,
     };
   }
-  const known = (await attachedRuns(db, 'bronze.fingerprints')).includes(pointer.model_run);
+  const known = await hasFingerprints(db, pointer.model_run);
   const compared = [...new Set([snapshot.run, ...(known ? [pointer.model_run] : [])])];
   return { snapshot, dataRun: pointer.data_run, modelRun: pointer.model_run, compared };
+}
+
+/** Whether there still are fingerprints of a run's, made as ours are: by others everybody would have changed. */
+async function hasFingerprints(db: Db, run: number): Promise<boolean> {
+  if (!(await attachedRuns(db, 'bronze.fingerprints')).includes(run)) return false;
+  const snapshot = await db
+    .selectFrom('silver.snapshots')
+    .select('rules')
+    .where('run', '=', run)
+    .executeTakeFirst();
+  return snapshot !== undefined && madeBy(snapshot.rules) === SILVER_RULES;
 }

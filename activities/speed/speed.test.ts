@@ -438,6 +438,20 @@ describe('folding in', () => {
       expect((await recommendationsFor(database, user, 5))[0]).toMatchObject({ provenance: 'fold-in' });
       expect(await query('select distinct model_run from speed.overlay')).toEqual([{ model_run: run }]);
     });
+
+    test('fingerprints of what is served say nothing where other rules have made them', async () => {
+      const published = await publishNight(database, nextAsOf(), OVERRIDES);
+      const run = await insertRun(database, { asOf: nextAsOf(), overrides: OVERRIDES });
+      await makeSnapshot(stages, run);
+      await closeRun(database, run);
+      await database.pool.query(
+        'update bronze.fingerprints set checksum = checksum - 1 where _batch_id = $1',
+        [published],
+      );
+      expect(await stages.updateStatistics(request(nextAsOf()))).toMatchObject({ pass: null });
+      await database.pool.query('update silver.snapshots set rules = 0 where run = $1', [published]);
+      expect(await pass()).toMatchObject({ run });
+    });
   });
 
   test('where most of the source has changed a pass leaves it to the night', async () => {

@@ -2,7 +2,7 @@
 
 import type { NightStage } from '../../../config/stages.ts';
 import type { Db } from '../../../database/connect.ts';
-import { heldSnapshots, voided } from '../../../database/snapshots.ts';
+import { heldSnapshots, madeBy } from '../../../database/snapshots.ts';
 import { type VersionedTable, attachedRuns } from '../../../database/versions.ts';
 import { followedBy } from '../../ingestion/batch.ts';
 import { SILVER_RULES } from '../../ingestion/refusal-reason.ts';
@@ -55,7 +55,7 @@ async function canBeFollowed(db: Db, follows: number): Promise<boolean> {
     .executeTakeFirst();
   if (snapshot === undefined) return false;
   const { image, rules } = snapshot;
-  if ((rules < 0 ? voided(rules) : rules) !== SILVER_RULES) return false;
+  if (madeBy(rules) !== SILVER_RULES) return false;
   if (!(await attachedRuns(db, 'silver.ratings')).includes(image)) return false;
   return (await missingTables(db, SNAPSHOT_TABLES, follows)).length === 0;
 }
