@@ -27,10 +27,7 @@ export async function bringUpToDate(db: Db, run: number, asOf: Date, follows: He
       where _batch_id = ${sql.lit(follows.run)} and user_id is not null and not ${isChanged}
       union all ${refused(run, asOf)}`,
   );
-  await sql`
-    create temporary table ranked on commit drop as
-    select *, row_number() over (partition by user_id, movie_id order by ${latestFirst}) as nth
-    from (${accepted(run, asOf)}) a`.execute(db);
+  await compare(db, run, asOf, follows.image);
   await createPartitionAs(
     db,
     'silver.superseded_ratings',
@@ -39,32 +36,41 @@ export async function bringUpToDate(db: Db, run: number, asOf: Date, follows: He
       select ${sql.lit(run)} as _batch_id, user_id, movie_id, rating, rating_timestamp from silver.superseded_ratings before
       where _batch_id = ${sql.lit(follows.run)} and not ${isChanged}
       union all
-      select ${sql.lit(run)}, user_id, movie_id, rating, rating_timestamp from ranked where nth > 1`,
+      select ${sql.lit(run)}, user_id, movie_id, rating, rating_timestamp from differing where nth > 1`,
   );
-  await sql`analyze ranked (user_id, nth)`.execute(db);
-  await replaceRatings(db, run, follows.image);
+  await replaceRatings(db, follows.image);
+}
+
+/**
+ * Compares what there is of the changed users with what there is to be: the table `differing` of the transaction, with what is
+ * superseded too, which is never there. One statement, so that ratings are sorted by their pairs once.
+ */
+async function compare(db: Db, run: number, asOf: Date, image: number): Promise<void> {
+  await sql`
+    create temporary table differing on commit drop as
+    select old.part, old.place, user_id, movie_id, nth, old.rating as old_rating, old.rating_timestamp as old_timestamp,
+           now.rating, now.rating_timestamp
+    from (
+      select tableoid as part, ctid as place, user_id, movie_id, 1::bigint as nth, rating, rating_timestamp
+      from silver.ratings where image = ${sql.lit(image)} and ${ofChangedUsers(run)}
+    ) old
+    full join (
+      select *, row_number() over (partition by user_id, movie_id order by ${latestFirst}) as nth
+      from (${accepted(run, asOf)}) a
+    ) now using (user_id, movie_id, nth)
+    where old.rating is distinct from now.rating or old.rating_timestamp is distinct from now.rating_timestamp`.execute(
+    db,
+  );
 }
 
 /** What has left an image and what has come into it, of a table of the transaction that brings it up to date. */
 export const REMOVED = sql`(
   select movie_id, old_rating as rating, old_timestamp as rating_timestamp from differing where place is not null)`;
-export const ADDED = sql`(select movie_id, rating, rating_timestamp from differing where rating is not null)`;
+export const ADDED = sql`(
+  select user_id, movie_id, rating, rating_timestamp from differing where rating is not null and nth = 1)`;
 
-/** One comparison of what there is with what there is to be; by it rows are deleted where they lie, and others added. */
-async function replaceRatings(db: Db, run: number, image: number): Promise<void> {
-  await sql`
-    create temporary table differing on commit drop as
-    select old.part, old.place, user_id, movie_id, old.rating as old_rating, old.rating_timestamp as old_timestamp,
-           now.rating, now.rating_timestamp
-    from (
-      select tableoid as part, ctid as place, user_id, movie_id, rating, rating_timestamp
-      from silver.ratings where image = ${sql.lit(image)} and ${ofChangedUsers(run)}
-    ) old
-    full join (select user_id, movie_id, rating, rating_timestamp from ranked where nth = 1) now
-      using (user_id, movie_id)
-    where old.rating is distinct from now.rating or old.rating_timestamp is distinct from now.rating_timestamp`.execute(
-    db,
-  );
+/** Rows that have left are deleted where they lie, and others added. */
+async function replaceRatings(db: Db, image: number): Promise<void> {
   for (const leaf of await leavesOf(db, 'silver.ratings', image))
     await sql`
       delete from ${sql.raw(leaf)}
@@ -74,5 +80,5 @@ async function replaceRatings(db: Db, run: number, image: number): Promise<void>
   await sql`
     insert into silver.ratings (image, user_id, movie_id, rating, rating_timestamp)
     select ${sql.lit(image)}, user_id, movie_id, rating, rating_timestamp
-    from differing where rating is not null order by user_id, movie_id`.execute(db);
+    from ${ADDED} a order by user_id, movie_id`.execute(db);
 }
