@@ -3,7 +3,7 @@
 import { type RawBuilder, sql } from 'kysely';
 
 /** Rounds half away from zero at `digits`, as a double. */
-export function rounded(value: RawBuilder<unknown>, digits: number): RawBuilder<number> {
+function rounded(value: RawBuilder<unknown>, digits: number): RawBuilder<number> {
   return sql`round((${value})::numeric, ${sql.lit(digits)})::double precision`;
 }
 
@@ -19,10 +19,19 @@ export function quotient(
 /** Mean rating in stars. */
 export const averageStars = quotient(sql`half_stars`, sql`2 * ratings`);
 
-/** Sample standard deviation in stars; null for one rating. */
+const squares = sql`(ratings * half_stars_squared - half_stars * half_stars)`;
+const pairs = sql`(ratings::bigint * (ratings - 1))`;
+/** The deviation in units of its fourth digit. */
+const scaled = sql`(5000 * sqrt(${squares}::double precision / ${pairs}))`;
+
+/**
+ * Sample standard deviation in stars, rounded half up at four digits; null for one rating. By doubles, which take a third of what
+ * numerics do, but where it is so near the middle between two values that those might round it to the other.
+ */
 export const deviation = sql<number | null>`
   case when ratings > 1 then
-    sqrt((ratings * half_stars_squared - half_stars * half_stars)::numeric / (ratings::bigint * (ratings - 1))) / 2
+    case when abs(${scaled} - floor(${scaled}) - 0.5) > 1e-6 then floor(${scaled} + 0.5) / 10000
+      else ${rounded(sql`sqrt(${squares}::numeric / ${pairs}) / 2`, 4)} end
   end`;
 
 /** The share of ratings that are positive. */

@@ -9,8 +9,10 @@ import { MOVIELENS, hasMovieLens } from '../../test/support/movielens.ts';
 import { callActivity, dependencies, insertRun } from '../../test/support/runs.ts';
 import { createStages, makeSnapshot } from '../../test/support/stages.ts';
 import { transaction } from '../../database/session.ts';
+import { sql } from 'kysely';
 import { createActivities } from '../index.ts';
 import { loadRun } from '../support/run.ts';
+import { deviation as deviationOfTotals } from './expressions.ts';
 import { preferencesByCopy } from './user-genre-preferences.ts';
 
 interface SourceRow {
@@ -201,3 +203,18 @@ for (const { name, skip, movielens } of sources) {
     });
   });
 }
+
+test('a deviation in the middle between two values is rounded up, as is one a little off it to the nearer', async () => {
+  const database = await createTestDatabase({ migrate: false });
+  try {
+    // All of four stars but one, which is half a star or one and a half off; and one more of the first kind.
+    const { rows } = await sql<{ deviation: number | null }>`
+      select ${deviationOfTotals} as deviation from (values
+        (1, 8::bigint, 64::bigint), (256, 255 * 8 + 7, 255 * 64 + 49), (256, 255 * 8 + 5, 255 * 64 + 25),
+        (257, 256 * 8 + 7, 256 * 64 + 49), (2, 16, 128)
+      ) t(ratings, half_stars, half_stars_squared)`.execute(database.db);
+    expect(rows.map((row) => row.deviation)).toEqual([null, 0.0313, 0.0938, 0.0312, 0]);
+  } finally {
+    await database.drop();
+  }
+});

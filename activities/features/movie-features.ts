@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { instant } from '../../database/constants.ts';
 import type { Run } from '../support/run.ts';
-import { averageStars, deviation, positiveShare, rounded } from './expressions.ts';
+import { averageStars, deviation, positiveShare } from './expressions.ts';
 
 /** One row a rated movie of the snapshot. */
 export function movieFeatures(db: Db, { run, startedAt }: Run) {
@@ -21,7 +21,7 @@ export function movieFeatures(db: Db, { run, startedAt }: Run) {
       'movie.num_genres',
       'total.ratings as total_ratings',
       averageStars.as('avg_rating'),
-      rounded(deviation, 4).as('std_rating'),
+      deviation.as('std_rating'),
       // The snapshot has one row a pair.
       'total.ratings as unique_raters',
       positiveShare.as('positive_rate'),

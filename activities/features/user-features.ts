@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { instant } from '../../database/constants.ts';
 import type { Run } from '../support/run.ts';
-import { averageStars, deviation, positiveShare, quotient, rounded } from './expressions.ts';
+import { averageStars, deviation, positiveShare, quotient } from './expressions.ts';
 
 /** One row a user of the snapshot. */
 export function userFeatures(db: Db, { run, startedAt }: Run) {
@@ -15,7 +15,7 @@ export function userFeatures(db: Db, { run, startedAt }: Run) {
       'user_id',
       'ratings as total_ratings',
       averageStars.as('avg_rating'),
-      rounded(deviation, 4).as('std_rating'),
+      deviation.as('std_rating'),
       'positive as positive_count',
       'negative as negative_count',
       // The snapshot has one row a pair.
