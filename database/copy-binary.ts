@@ -71,6 +71,29 @@ async function eachTuple(
   return row;
 }
 
+/**
+ * Calls `onRow` with the offset of each row of a binary COPY whose fields have these widths in bytes, none null: of its first
+ * field's length, which each field has 4 bytes of before it.
+ * @returns the number of rows
+ * @throws where a row has another layout
+ */
+export function eachFixedRow(
+  stream: Readable,
+  widths: readonly number[],
+  onRow: (bytes: DataView, at: number) => void,
+): Promise<number> {
+  const tupleBytes = widths.reduce((sum, width) => sum + 4 + width, 2);
+  return eachTuple(stream, widths.length, tupleBytes, (bytes, at) => {
+    let field = at;
+    for (const width of widths) {
+      if (bytes.getInt32(field) !== width)
+        throw new Error(`binary COPY: a null or a column that is not ${width} bytes`);
+      field += 4 + width;
+    }
+    onRow(bytes, at);
+  });
+}
+
 /** Columns that several COPYs may fill side by side, each row in the next free place. */
 export interface FixedColumns {
   columns: readonly (Int32Array | Float32Array)[];
@@ -153,6 +176,8 @@ export function encodeFactorRows(
 /** A column whose fields may differ in length or be null, a value a row. */
 export type RowColumn =
   | NumberColumn
+  /** An instant too, in microseconds since 2000, is so to PostgreSQL. */
+  | { type: 'int8'; values: BigInt64Array }
   /** One of a few texts, by its place among them. */
   | { type: 'text'; values: Int8Array; texts: readonly Buffer[] }
   /** One of some lists, by its place among them, -1 for null; as `RankedLists` has them, `capacity` places each. */
@@ -166,7 +191,7 @@ interface NumberColumn {
   values: Int8Array | Int32Array | Float64Array;
 }
 
-const NUMBER_BYTES = { int2: 2, int4: 4, float8: 8 } as const;
+const NUMBER_BYTES = { int2: 2, int4: 4, int8: 8, float8: 8 } as const;
 
 /** Encodes the first `rows` rows of columns for a binary COPY; `encodeBlocks` where all fields are there and of one length. */
 export function* encodeRows(columns: readonly RowColumn[], rows: number): Generator<Buffer> {
@@ -206,6 +231,11 @@ function writeField(chunk: Buffer, view: DataView, column: RowColumn, row: numbe
   }
   if (column.type === 'int4[]') return writeList(view, column, column.values[row], at);
   if (column.type === 'float4[]') return writeVector(view, column, row, at);
+  if (column.type === 'int8') {
+    view.setInt32(at, NUMBER_BYTES.int8);
+    view.setBigInt64(at + 4, column.values[row]);
+    return at + 4 + NUMBER_BYTES.int8;
+  }
   const value = column.values[row];
   if (Number.isNaN(value)) return writeNull(view, at);
   const bytes = NUMBER_BYTES[column.type];

@@ -26,21 +26,39 @@ export async function gather(
     return;
   }
   await sql`${made} with no data`.execute(db);
+  const answers = await beside(
+    connection,
+    client,
+    queries.map(
+      (query) => (other: Session) =>
+        copyOut(other.client, query.compile(other.db).sql).toArray() as Promise<Buffer[]>,
+    ),
+    signal,
+  );
+  for (const answer of answers) await copyIn(client, { table, options: 'format binary' }, answer);
+}
+
+/**
+ * Does `readings` side by side, each by a connection of its own, in the view that the transaction of `client` has now.
+ * @throws what the first that fails throws, when none is at work any more
+ */
+export async function beside<Result>(
+  connection: Connection,
+  client: Session['client'],
+  readings: readonly ((session: Session) => Promise<Result>)[],
+  signal: AbortSignal,
+): Promise<Result[]> {
   const view = await exportSnapshot(client);
   // Where one fails nobody waits for what the others find.
   const failed = new AbortController();
   const stop = AbortSignal.any([signal, failed.signal]);
-  const answers = queries.map((query) =>
-    transaction<Buffer[]>(
-      connection,
-      (other) => copyOut(other.client, query.compile(other.db).sql).toArray() as Promise<Buffer[]>,
-      { signal: stop, ...view },
-    ).catch((error: unknown) => {
+  const answers = readings.map((reading) =>
+    transaction(connection, reading, { signal: stop, ...view }).catch((error: unknown) => {
       failed.abort(error);
       throw error;
     }),
   );
   await Promise.allSettled(answers);
   stop.throwIfAborted();
-  for (const answer of answers) await copyIn(client, { table, options: 'format binary' }, await answer);
+  return Promise.all(answers);
 }

@@ -102,8 +102,16 @@ function isOf(table: VersionedTable, run: number): RawBuilder<unknown> {
   return sql`${sql.ref(versionColumn(table))} = ${sql.lit(run)}`;
 }
 
-/** Attaches a complete partition: its rows are checked and indexed, then visible through the parent. */
-export async function attachPartition(trx: Db, table: VersionedTable, run: number): Promise<void> {
+/**
+ * Attaches a complete partition: its rows are checked and indexed, then visible through the parent.
+ * @param analysed whether the planner is told of its columns, beside its size
+ */
+export async function attachPartition(
+  trx: Db,
+  table: VersionedTable,
+  run: number,
+  analysed = true,
+): Promise<void> {
   const partition = partitionName(table, run);
   await constrainAs(trx, table, partition, { partition_bound: isOf(table, run) });
   await sql`
@@ -111,6 +119,7 @@ export async function attachPartition(trx: Db, table: VersionedTable, run: numbe
     trx,
   );
   await sql`alter table ${sql.table(partition)} drop constraint partition_bound`.execute(trx);
+  if (!analysed) return;
   if (ROW_AN_ID.includes(table)) await analyseFew(trx, partition);
   else await analyse(trx, partition);
 }

@@ -2,14 +2,16 @@ import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
 import { type HeldSnapshot, heldSnapshots } from '../../database/snapshots.ts';
 import type { RatingCounts } from '../../database/types/index.ts';
+import type { RatingColumns } from '../../recommender/index.ts';
 import { type ActivityDependencies, type Run, type RunReference, loadRun } from '../support/run.ts';
-import { type StageResult, runStage } from '../support/stage.ts';
+import { type StageAttempt, type StageResult, runStage } from '../support/stage.ts';
 import type { Heartbeat } from '../support/with-heartbeat.ts';
+import { imageKey } from '../training/kept-input.ts';
 import { bringUpToDate } from './changed-image.ts';
 import { countRead } from './count-read.ts';
 import { SILVER_RULES } from './refusal-reason.ts';
 import { keepTotals, keepTotalsAfter, ratingCountsAfter, sumImage } from './totals.ts';
-import { buildWhole, showImage } from './whole-image.ts';
+import { buildWhole, countImage, showImage } from './whole-image.ts';
 
 export interface SilverResult extends StageResult {
   bronze: number;
@@ -28,37 +30,59 @@ export interface SilverResult extends StageResult {
  * transaction, so that the image holds the snapshot of before or of after, whatever happens.
  */
 export function buildSilver(
-  { connection }: ActivityDependencies,
+  dependencies: ActivityDependencies,
   { run }: RunReference,
   { signal, report }: Heartbeat,
 ): Promise<SilverResult> {
+  const { connection } = dependencies;
   return runStage(connection, { run, stage: 'silver', signal }, async (attempt) => {
     const context = await loadRun(connection.db, run);
     const batch = await readBatch(connection.db, run);
     const follows = await followed(connection.db, run, batch.follows);
-    report({ step: follows === null ? 'building the snapshot' : 'bringing the snapshot up to date' });
-    if (follows === null)
-      await buildWhole(attempt, { asOf: context.asOf, allAccepted: batch.all_accepted === true });
-    report({ step: 'totals' });
-    return attempt.finish(async (session) => {
-      const { db } = session;
-      const image = follows?.image ?? run;
-      if (follows === null) {
-        // First: others cannot read a part that is being shown.
-        await sumImage(connection, session, image, signal);
-        await showImage(db, attempt, context.asOf);
-        await keepTotals(db, run);
-      } else {
-        await bringUpToDate(db, run, context.asOf, follows);
-        await keepTotalsAfter(db, run, image, follows.run);
-      }
-      // The gate counts the batch itself.
-      const bronze = follows === null ? batch.ratings : await countRead(db, run);
-      const counts = follows === null ? null : await ratingCountsAfter(db, run, follows.run);
-      return keepSnapshot(db, context, { image, bronze, counts });
+    if (follows === null) return buildImage(dependencies, attempt, { ...context, batch }, report);
+    report({ step: 'bringing the snapshot up to date' });
+    return attempt.finish(async ({ db }) => {
+      await bringUpToDate(db, run, context.asOf, follows);
+      await keepTotalsAfter(db, run, follows.image, follows.run);
+      const counts = await ratingCountsAfter(db, run, follows.run);
+      return keepSnapshot(db, context, { image: follows.image, bronze: await countRead(db, run), counts });
     });
   });
 }
+
+/** Leaves the image's ratings for the split, where that is this process's too. */
+async function buildImage(
+  { connection, inputs }: ActivityDependencies,
+  attempt: StageAttempt,
+  { batch, ...context }: Run & { batch: Batch },
+  report: Heartbeat['report'],
+): Promise<SilverResult> {
+  const { run, signal } = attempt;
+  report({ step: 'building the snapshot' });
+  await buildWhole(attempt, { asOf: context.asOf, allAccepted: batch.all_accepted === true });
+  report({ step: 'totals' });
+  const read: { columns: RatingColumns | null } = { columns: null };
+  try {
+    const result = await attempt.finish(async (session) => {
+      const { db } = session;
+      const rows = await countImage(db, attempt);
+      // First: others cannot read a part that is being shown.
+      const { columns, ratingCounts } = await sumImage(connection, session, { run, rows }, signal);
+      read.columns = columns;
+      await showImage(db, attempt, context.asOf);
+      await keepTotals(db, run);
+      // The gate counts the batch itself.
+      return keepSnapshot(db, context, { image: run, bronze: batch.ratings, counts: ratingCounts });
+    });
+    if (read.columns !== null) inputs.leaveColumns(await imageKey(connection.db, run), read.columns);
+    return result;
+  } catch (error) {
+    read.columns?.release();
+    throw error;
+  }
+}
+
+type Batch = Awaited<ReturnType<typeof readBatch>>;
 
 function readBatch(db: Db, run: number) {
   return db

@@ -10,6 +10,7 @@ import { createPartitionAs, leavesOf, rowsOf } from '../../database/versions.ts'
 import { ofChangedUsers } from './batch.ts';
 import { ADDED, REMOVED } from './changed-image.ts';
 import { joinFingerprints, ownRowHash } from './fingerprints.ts';
+import { type ReadImage, readImage } from './read-image.ts';
 
 /** A rating of at least this is positive, one of at most that negative. */
 const POSITIVE = 4.0;
@@ -59,14 +60,14 @@ export async function ratingCountsAfter(db: Db, run: number, follows: number): P
   return rows[0].counts;
 }
 
-/** Sums over a whole image, of its parts side by side, for `keepTotals`. */
+/** Sums over the whole image of `run`, which has so many `rows`, for `keepTotals`; and what else its ratings tell. */
 export async function sumImage(
   connection: Connection,
   session: Session,
-  image: number,
+  { run, rows }: { run: number; rows: number },
   signal: AbortSignal,
-): Promise<void> {
-  const parts = await leavesOf(session.db, 'silver.ratings', image);
+): Promise<ReadImage> {
+  const parts = await leavesOf(session.db, 'silver.ratings', run);
   const hash = await ownRowHash(session.db);
   await gather(
     connection,
@@ -77,13 +78,8 @@ export async function sumImage(
     ),
     signal,
   );
-  await gather(
-    connection,
-    session,
-    'by_movie',
-    parts.map((part) => sql`select movie_id, ${sums} from ${sql.raw(part)} group by movie_id`),
-    signal,
-  );
+  const thresholds = { positive: 2 * POSITIVE, negative: 2 * NEGATIVE };
+  return readImage(connection, session, { run, rows, table: 'by_movie', ...thresholds }, signal);
 }
 
 /** Whether the run may have brought the image up to date before: then what it changes now is not all that it has. */
@@ -111,8 +107,8 @@ export async function keepTotals(db: Db, run: number): Promise<void> {
     'gold.movie_totals',
     run,
     sql`
-      select ${sql.lit(run)} as run, movie_id, ${joinedSums}, min(first_at) as first_at, max(last_at) as last_at
-      from by_movie group by movie_id`,
+      select ${sql.lit(run)} as run, movie_id, ratings, half_stars, half_stars_squared, positive, negative, first_at, last_at
+      from by_movie`,
   );
   await createPartitionAs(
     db,

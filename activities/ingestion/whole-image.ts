@@ -193,6 +193,18 @@ async function indexPairs(db: Db, run: number, table: RawBuilder<unknown>): Prom
   await index.execute(db);
 }
 
+/** How many rows the parts have: what was written, less what was superseded. */
+export async function countImage(db: Db, attempt: StageAttempt): Promise<number> {
+  const { rows } = await sql<{ superseded: number }>`
+    select count(*) as superseded
+    from ${sql.table(partitionName('silver.superseded_ratings', attempt.run))}`.execute(db);
+  return (await countAccepted(db, attempt)) - rows[0].superseded;
+}
+
+async function countAccepted(db: Db, attempt: StageAttempt): Promise<number> {
+  return [...(await attempt.finishedChunks(db)).values()].reduce((sum, rows) => sum + rows, 0);
+}
+
 /** Whether all rows of the batch have been accepted: then the quarantine is empty, and nobody need look for it. */
 async function nothingRefused(db: Db, attempt: StageAttempt): Promise<boolean> {
   const { ratings } = await db
@@ -200,6 +212,5 @@ async function nothingRefused(db: Db, attempt: StageAttempt): Promise<boolean> {
     .select('ratings')
     .where('_batch_id', '=', attempt.run)
     .executeTakeFirstOrThrow();
-  const accepted = [...(await attempt.finishedChunks(db)).values()].reduce((sum, rows) => sum + rows, 0);
-  return accepted === ratings;
+  return (await countAccepted(db, attempt)) === ratings;
 }

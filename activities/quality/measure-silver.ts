@@ -11,9 +11,9 @@ import { ofAll } from './measure-bronze.ts';
 
 /**
  * Counts the tables themselves, not what was noted when they were written: one pass over each of bronze, silver, what was
- * rejected and what was superseded. Only how many ratings there are of each value is carried over from the night before where
- * there is one, with what has changed since, and held against the number of rows: to group all of them takes three times as long
- * as to count them. History is read from the numbers of earlier nights alone.
+ * rejected and what was superseded. Only how many ratings there are of each value is what silver has counted, or carried over from
+ * the night before with what has changed since, and held against the number of rows: to group all of them takes three times as
+ * long as to count them. History is read from the numbers of earlier nights alone.
  */
 export async function measureSilver(db: Db, context: Run): Promise<Measurements> {
   const { run } = context;

@@ -1,3 +1,5 @@
+import type { Db } from '../../database/connect.ts';
+import { databaseId } from '../../database/readers.ts';
 import type { GroupedHoldout, Model, RatingColumns, RatingMatrix } from '../../recommender/index.ts';
 
 /** A snapshot in the engine's memory: `train` rows of the train part, then the holdout. */
@@ -50,9 +52,34 @@ export class InputKeeper {
     else this.#kept = { key, input };
   }
 
+  /** Leaves the ratings of an image, as they were read, for the split. */
+  leaveColumns(key: string | null, columns: RatingColumns): void {
+    this.leave(key, { columns, train: columns.users.length, built: null });
+  }
+
+  /** Forgets everything but what was left under this key. */
+  keepOnly(key: string | null): void {
+    if (this.#kept?.key !== key) this.forget();
+  }
+
   /** Gives the memory back to the engine: before anything else is loaded into it. */
   forget(): void {
     this.#kept?.input.columns.release();
     this.#kept = null;
   }
+}
+
+/**
+ * Under which the ratings of a run's whole image are left: of the attempt that has written it, so that nobody takes those of
+ * another for them; null where none has.
+ */
+export async function imageKey(db: Db, run: number): Promise<string | null> {
+  const silver = await db
+    .selectFrom('pipeline.stages')
+    .select('token')
+    .where('run', '=', run)
+    .where('stage', '=', 'silver')
+    .where('status', '=', 'done')
+    .executeTakeFirst();
+  return silver === undefined ? null : `${await databaseId(db)} ${run} image ${silver.token}`;
 }

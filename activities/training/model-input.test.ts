@@ -142,3 +142,26 @@ test('a night that follows another has its copy made of that one and what has ch
     expect(await load(folder, after)).toBe(fromPostgres);
   }
 });
+
+test.each([
+  ['takes what silver has left in this process', false],
+  ['takes it only from the attempt that is done', true],
+])('the split %s', async (_what, isOfAnother) => {
+  const own = await createTestDatabase();
+  try {
+    await fillSource(own, 40, 30);
+    const stages = createStages(own);
+    const left = await insertRun(own, { asOf: '2026-02-01T00:00:00Z', overrides: SMALL });
+    await makeSnapshot(stages, left);
+    const written = await own.db.selectFrom('silver.snapshots').selectAll().executeTakeFirstOrThrow();
+    if (isOfAnother)
+      await own.pool.query(`update pipeline.stages set token = token + 1 where stage = 'silver'`);
+    await own.pool.query('delete from silver.ratings where user_id = 1');
+    const split = stages.splitHoldout({ run: left });
+    await (isOfAnother
+      ? expect(split).rejects.toThrow('its snapshot holds')
+      : expect(split).resolves.toMatchObject({ rows: written.silver_ratings }));
+  } finally {
+    await own.drop();
+  }
+});

@@ -2,7 +2,8 @@ import type { Connection } from '../../database/connect.ts';
 import { copyTableOut } from '../../database/copy.ts';
 import { readFixedColumns } from '../../database/copy-binary.ts';
 import { databaseId } from '../../database/readers.ts';
-import { exportSnapshot, transaction } from '../../database/session.ts';
+import { beside } from '../../database/gather.ts';
+import { type Session, transaction } from '../../database/session.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import { leavesOf } from '../../database/versions.ts';
 import {
@@ -42,8 +43,9 @@ const NOTHING = '0'.repeat(16);
 
 /**
  * The model input of a run: from this host's copy, trusted where it has the checksums that the run's split was registered
- * with, and no other; before there is one, from the copy of the run that it follows and what has changed since; else from
- * PostgreSQL. Leaves a copy.
+ * with, and no other; before there is one, from the copy of the run that it follows and what has changed since, or of what
+ * silver has left of a whole image; else from PostgreSQL. Leaves a copy.
+ * @param takeLeft gives what silver has left here, if it has
  * @throws where the snapshot is gone, or holds another number of rows than when it was written
  */
 export async function loadModelInput(
@@ -51,6 +53,7 @@ export async function loadModelInput(
   run: number,
   seed: number,
   signal: AbortSignal,
+  takeLeft: () => RatingColumns | undefined = () => undefined,
 ): Promise<LoadedInput> {
   const { connection, cacheFolder } = dependencies;
   const key: SnapshotKey = { folder: cacheFolder, database: await databaseId(connection.db), run, seed };
@@ -60,7 +63,8 @@ export async function loadModelInput(
       ? await patchSnapshot(connection, key, signal)
       : await readCopy(key, registered, signal);
   if (known !== null && registered !== undefined) return known;
-  const input = known ?? (await readSnapshot(connection, run, seed, signal));
+  const input =
+    known ?? (await split(takeLeft() ?? (await readColumns(connection, run, signal)), seed, signal));
   try {
     const [checksums] = await allDone([
       known === null ? checksumInput(input, signal) : Promise.resolve(known.checksums),
@@ -118,17 +122,21 @@ export async function eachRatingOfCopy(
   return isRight ?? false;
 }
 
+async function split(columns: RatingColumns, seed: number, signal: AbortSignal): Promise<ModelInput> {
+  try {
+    return { columns, train: await splitRatings(columns, seed, signal) };
+  } catch (error) {
+    columns.release();
+    throw error;
+  }
+}
+
 /**
- * Reads the snapshot by COPY straight into the engine's memory, 12 bytes a rating, and splits it there: its parts side by side,
- * of which there are as many as keep the processors busy, each as a table, which takes PostgreSQL less than a query of the same
- * columns. All are seen as they were at one moment: a later night may bring the image up to date meanwhile.
+ * Reads the snapshot by COPY straight into the engine's memory, 12 bytes a rating: its parts side by side, of which there are as
+ * many as keep the processors busy, each as a table, which takes PostgreSQL less than a query of the same columns. All are
+ * seen as they were at one moment: a later night may bring the image up to date meanwhile.
  */
-async function readSnapshot(
-  connection: Connection,
-  run: number,
-  seed: number,
-  signal: AbortSignal,
-): Promise<ModelInput> {
+async function readColumns(connection: Connection, run: number, signal: AbortSignal): Promise<RatingColumns> {
   return transaction(
     connection,
     async ({ db, client }) => {
@@ -138,33 +146,27 @@ async function readSnapshot(
         .select('silver_ratings')
         .where('run', '=', run)
         .executeTakeFirstOrThrow();
-      const view = await exportSnapshot(client);
       const columns = new RatingColumns(ratings);
       try {
         const target = { columns: [columns.users, columns.items, columns.ratings], filled: 0 };
         const parts = await leavesOf(db, 'silver.ratings', image);
-        await Promise.all(parts.map((part) => readPart(connection, part, target, { signal, ...view })));
+        await beside(
+          connection,
+          client,
+          parts.map(
+            (part) => (other: Session) =>
+              readFixedColumns(copyTableOut(other.client, part, ['user_id', 'movie_id', 'rating']), target),
+          ),
+          signal,
+        );
         if (target.filled !== ratings)
           throw new Error(`run ${run}: its snapshot holds ${target.filled} ratings, ${ratings} were written`);
-        return { columns, train: await splitRatings(columns, seed, signal) };
+        return columns;
       } catch (error) {
         columns.release();
         throw error;
       }
     },
     { signal, isolation: 'repeatable read' },
-  );
-}
-
-async function readPart(
-  connection: Connection,
-  part: string,
-  target: Parameters<typeof readFixedColumns>[1],
-  view: { signal: AbortSignal; snapshot: string },
-): Promise<void> {
-  await transaction(
-    connection,
-    ({ client }) => readFixedColumns(copyTableOut(client, part, ['user_id', 'movie_id', 'rating']), target),
-    view,
   );
 }

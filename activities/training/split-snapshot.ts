@@ -1,5 +1,6 @@
 import { type ActivityDependencies, loadRun } from '../support/run.ts';
 import type { StageAttempt, StageResult } from '../support/stage.ts';
+import { imageKey } from './kept-input.ts';
 import { loadModelInput } from './model-input.ts';
 import { inputKey } from './snapshot-matrix.ts';
 
@@ -24,8 +25,10 @@ export async function splitSnapshot(
     .select(['users', 'rated_movies'])
     .where('run', '=', run)
     .executeTakeFirstOrThrow();
-  inputs.forget();
-  const input = await loadModelInput(dependencies, run, seed, signal);
+  const image = await imageKey(connection.db, run);
+  inputs.keepOnly(image);
+  const takeLeft = () => inputs.take(image, 'whole')?.columns;
+  const input = await loadModelInput(dependencies, run, seed, signal, takeLeft);
   try {
     const { train, checksums } = input;
     const ratings = input.columns.users.length;

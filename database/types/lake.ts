@@ -148,7 +148,7 @@ export interface Snapshots {
   rated_movies: number;
   movies: number;
   newest_rating_at: Date | null;
-  /** Ratings by their value: the night's own after what has changed, or the silver gate's; null where nobody has counted. */
+  /** Ratings by their value, as silver has counted them or by what has changed, else as its gate has; null where nobody has counted. */
   rating_counts: NullableJson<RatingCounts>;
 }
 
