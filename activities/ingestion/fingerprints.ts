@@ -8,13 +8,13 @@ const MODULUS = '9223372036854775783';
 
 /**
  * Hash of a row of ratings by functions of PostgreSQL's own hash indexes, which 15 to 18 have: each column's with the hash of those
- * before as its seed, which a null inverts. In types that the columns of the source and of what was read of it share, so
+ * before as its seed, that of a null a hash of it. In types that the columns of the source and of what was read of it share, so
  * that a row has one hash in both; `hashInstant` is that of UTC, in which all our sessions are.
  */
 function hashOfRow(hashInstant: (seed: RawBuilder<unknown>) => RawBuilder<unknown>): RawBuilder<unknown> {
   const movie = sql`coalesce(movie_id::bigint, '-9223372036854775808')`;
-  const rated = sql`coalesce(hashfloat8extended(rating::double precision, ${movie}), ~${movie})`;
-  return sql`coalesce(${hashInstant(rated)}, ~${rated})`;
+  const rated = sql`coalesce(hashfloat8extended(rating::double precision, ${movie}), hashint8extended(${movie}, 1))`;
+  return sql`coalesce(${hashInstant(rated)}, hashint8extended(${rated}, 2))`;
 }
 
 const rowHash = hashOfRow((seed) => sql`timestamp_hash_extended(rating_timestamp::timestamp, ${seed})`);

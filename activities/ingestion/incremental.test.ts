@@ -169,8 +169,8 @@ test.each([
   [
     'dirt',
     `insert into movielens.ratings values (10, 1, 9, '2026-02-01'), (10, null, 1, '2026-02-01'), (11, 5, 'nan', '2026-02-01'),
-      (18, 5, null, '2026-02-01'), (19, 5, 3, null)`,
-    4,
+      (18, 5, null, '2026-02-01'), (19, 5, 3, null), (20, 1, null, null), (20, 4, null, null), (21, 5, null, '2026-02-02')`,
+    6,
   ],
   [
     'a correction of a row that is of no movie, of one without a rating, and of one without a time',
@@ -178,6 +178,12 @@ test.each([
      update movielens.ratings set rating_timestamp = '2001-01-01' where user_id = 18 and rating is null;
      update movielens.ratings set rating = 2 where user_id = 19 and rating_timestamp is null`,
     3,
+  ],
+  [
+    'what cancels out where a null is not hashed',
+    `update movielens.ratings set movie_id = case movie_id when 1 then 2 else 3 end where user_id = 20 and rating is null;
+     update movielens.ratings set movie_id = -6, rating = 0 where user_id = 21 and rating is null`,
+    2,
   ],
   [
     'a user without an id that fits',
@@ -322,5 +328,23 @@ test('a batch that a crash of PostgreSQL has emptied is read again', async () =>
     await stages.runGate({ run, scope: 'silver' });
     await closeRun(database, run);
   }
+  await compare({ follows: true, changed: 0 });
+});
+
+test('what was read to follow a snapshot that other rules have made by now is read anew', async () => {
+  const stages = createStages(database);
+  const [asOf] = nextAsOf();
+  const run = await insertRun(database, { asOf, overrides: [...SMALL, ...LENIENT] });
+  await database.pool.query(`
+    create function refuse() returns trigger language plpgsql as $$ begin raise 'refused'; end $$;
+    create trigger refuse before insert on bronze.batches for each row execute function refuse()`);
+  await expect(stages.ingestBronze({ run })).rejects.toThrow('refused');
+  await database.pool.query(
+    'drop function refuse cascade; update silver.snapshots set rules = 0 where rules > 0',
+  );
+  const read = await stages.ingestBronze({ run });
+  expect(read.follows).toBeNull();
+  await stages.buildSilver({ run });
+  await closeRun(database, run);
   await compare({ follows: true, changed: 0 });
 });

@@ -45,12 +45,13 @@ export function ingestBronze(
   const { connection } = dependencies;
   return runStage(connection, { run, stage: 'bronze', signal }, async (attempt) => {
     const context = await loadRun(connection.db, run);
+    const follows = await snapshotToFollow(connection.db, context);
     await attempt.write(async ({ db }) => {
-      if (await isLost(db, run)) await forgetBatch(db, run);
+      if ((await isLost(db, run)) || (await followedAnother(attempt, db, follows)))
+        await forgetBatch(db, run);
       for (const table of ['bronze.ratings', 'bronze.movies', 'bronze.changed_users'] as const)
         await createDetachedPartition(db, table, run);
     });
-    const follows = await snapshotToFollow(connection.db, context);
     if (follows !== null) {
       report({ step: `looking for changes since run ${follows.run}` });
       const changed = await withSource(dependencies, signal, (reader) =>
@@ -75,6 +76,18 @@ export function ingestBronze(
 /** Prefix of the chunk that holds all changes since a snapshot. */
 const CHANGES = 'changes since run';
 
+const changesSince = (run: number): string => `${CHANGES} ${run}`;
+
+/** Whether an earlier attempt has read changes since a snapshot that is followed no more: of code with other rules, or gone. */
+async function followedAnother(
+  attempt: StageAttempt,
+  db: Db,
+  follows: HeldSnapshot | null,
+): Promise<boolean> {
+  const read = [...(await attempt.finishedChunks(db)).keys()].find((chunk) => chunk.startsWith(CHANGES));
+  return read !== undefined && (follows === null || read !== changesSince(follows.run));
+}
+
 /** @returns the number of users that have changed; null where the whole source is to be read */
 async function readChanges(
   attempt: StageAttempt,
@@ -83,7 +96,7 @@ async function readChanges(
   follows: HeldSnapshot,
 ): Promise<number | null> {
   const { run, stage } = attempt;
-  const chunk = `${CHANGES} ${follows.run}`;
+  const chunk = changesSince(follows.run);
   const finished = await attempt.finishedChunks();
   const known = finished.get(chunk);
   if (known !== undefined) return known;
@@ -187,6 +200,7 @@ function finishWhole(attempt: StageAttempt, mended: boolean): Promise<BronzeResu
 }
 
 async function attachBatch(db: Db, run: number, analysed: boolean): Promise<void> {
+  // Every stage reads a batch as a whole: a small sample tells enough of it.
   await setLocal(db, { default_statistics_target: '10' });
   await attachPartition(db, 'bronze.ratings', run, analysed);
   for (const table of ['bronze.movies', 'bronze.changed_users'] as const)
