@@ -33,7 +33,11 @@ export function yieldBackend(client: PoolClient): void {
     const title = readFileSync(`/proc/${processID}/cmdline`, 'utf8');
     if (title.startsWith('postgres: ') && title.includes(`(${localPort}) `))
       writeFileSync(`/proc/${processID}/autogroup`, String(NICENESS));
-  } catch {
-    // Of another host or user, or without such groups.
+  } catch (error) {
+    // Of another host or user, or without such groups. Linux lets only one who may administer it do so twice in a tenth of a second.
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN')
+      setTimeout(() => yieldBackend(client), AGAIN_MILLISECONDS).unref();
   }
 }
+
+const AGAIN_MILLISECONDS = 150;
