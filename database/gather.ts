@@ -48,6 +48,9 @@ export async function beside<Result>(
   readings: readonly ((session: Session) => Promise<Result>)[],
   signal: AbortSignal,
 ): Promise<Result[]> {
+  const { rows } = await client.query<{ idle: string }>(
+    `select current_setting('idle_in_transaction_session_timeout') as idle`,
+  );
   const view = await exportSnapshot(client);
   // Where one fails nobody waits for what the others find.
   const failed = new AbortController();
@@ -60,5 +63,7 @@ export async function beside<Result>(
   );
   await Promise.allSettled(answers);
   stop.throwIfAborted();
+  // It waits for nobody any more: should we stand still now, what it has locked is not to stay so.
+  await client.query(`select set_config('idle_in_transaction_session_timeout', $1, true)`, [rows[0].idle]);
   return Promise.all(answers);
 }

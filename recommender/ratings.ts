@@ -67,12 +67,17 @@ export class RatingColumns implements RatingTriples {
   constructor(rows: number) {
     this.workspace = takeWorkspace();
     const what = `${rows.toLocaleString('en')} ratings`;
-    // Room for the matrix too, so that what cannot be is known before anything is read.
-    const room = this.workspace.allocate(rows * (COLUMN_BYTES + MATRIX_BYTES), what);
-    this.workspace.free(room);
-    this.users = this.workspace.array(Int32Array, rows, what);
-    this.items = this.workspace.array(Int32Array, rows, what);
-    this.ratings = this.workspace.array(Float32Array, rows, what);
+    try {
+      // Room for the matrix too, so that what cannot be is known before anything is read.
+      const room = this.workspace.allocate(rows * (COLUMN_BYTES + MATRIX_BYTES), what);
+      this.workspace.free(room);
+      this.users = this.workspace.array(Int32Array, rows, what);
+      this.items = this.workspace.array(Int32Array, rows, what);
+      this.ratings = this.workspace.array(Float32Array, rows, what);
+    } catch (error) {
+      giveBackWorkspace(this.workspace);
+      throw error;
+    }
   }
 
   /** Gives back what a matrix that was built from them does not use: where no row is needed as a column any more. */

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../../database/connect.ts';
+import { databaseId } from '../../database/readers.ts';
 import { type HeldSnapshot, heldSnapshots } from '../../database/snapshots.ts';
 import type { RatingCounts } from '../../database/types/index.ts';
 import type { RatingColumns } from '../../recommender/index.ts';
@@ -58,6 +59,9 @@ async function buildImage(
   report: Heartbeat['report'],
 ): Promise<SilverResult> {
   const { run, signal } = attempt;
+  const key = imageKey(await databaseId(connection.db), run, attempt.token);
+  // What the last night has left, so that its memory serves for this one's.
+  inputs.forget();
   report({ step: 'building the snapshot' });
   await buildWhole(attempt, { asOf: context.asOf, allAccepted: batch.all_accepted === true });
   report({ step: 'totals' });
@@ -74,7 +78,7 @@ async function buildImage(
       // The gate counts the batch itself.
       return keepSnapshot(db, context, { image: run, bronze: batch.ratings, counts: ratingCounts });
     });
-    if (read.columns !== null) inputs.leaveColumns(await imageKey(connection.db, run), read.columns);
+    if (read.columns !== null) inputs.leaveColumns(key, read.columns);
     return result;
   } catch (error) {
     read.columns?.release();

@@ -43,7 +43,7 @@ export class Block {
 const MOST = 10;
 
 /**
- * Places of a movie, in one line of the processor's cache: how many ratings it has, how many of each number of half-stars, and
+ * Places of a movie, beside each other, so that two lines of the processor's cache hold them at most: how many ratings it has, how many of each number of half-stars, and
  * the halves of its first instant and of its last.
  */
 const PLACES = 16;

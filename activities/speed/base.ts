@@ -31,7 +31,10 @@ export async function findBase(db: Db): Promise<Base | { refusal: string }> {
   return { snapshot, dataRun: pointer.data_run, modelRun: pointer.model_run, compared };
 }
 
-/** Whether there still are fingerprints of a run's, made as ours are: by others everybody would have changed. */
+/**
+ * Whether there still are fingerprints of a run's, made as ours are: by others everybody would have changed. Where a night by new
+ * rules was blocked, whoever has rated between the served version and that night is folded in again when one is published.
+ */
 async function hasFingerprints(db: Db, run: number): Promise<boolean> {
   if (!(await attachedRuns(db, 'bronze.fingerprints')).includes(run)) return false;
   const snapshot = await db

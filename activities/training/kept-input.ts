@@ -1,5 +1,3 @@
-import type { Db } from '../../database/connect.ts';
-import { databaseId } from '../../database/readers.ts';
 import type { GroupedHoldout, Model, RatingColumns, RatingMatrix } from '../../recommender/index.ts';
 
 /** A snapshot in the engine's memory: `train` rows of the train part, then the holdout. */
@@ -27,7 +25,7 @@ export interface KeptInput extends ModelInput {
 }
 
 /**
- * What the last numeric activity of this process leaves for the next one, which mostly works on the same: loading 25
+ * What the last numeric activity of this process, or silver of a whole image, leaves for the next one, which mostly works on the same: loading 25
  * million ratings and building their matrix takes seconds each time. One input at most, whose memory the engine would
  * keep for the next one anyway.
  */
@@ -53,7 +51,7 @@ export class InputKeeper {
   }
 
   /** Leaves the ratings of an image, as they were read, for the split. */
-  leaveColumns(key: string | null, columns: RatingColumns): void {
+  leaveColumns(key: string, columns: RatingColumns): void {
     this.leave(key, { columns, train: columns.users.length, built: null });
   }
 
@@ -69,17 +67,7 @@ export class InputKeeper {
   }
 }
 
-/**
- * Under which the ratings of a run's whole image are left: of the attempt that has written it, so that nobody takes those of
- * another for them; null where none has.
- */
-export async function imageKey(db: Db, run: number): Promise<string | null> {
-  const silver = await db
-    .selectFrom('pipeline.stages')
-    .select('token')
-    .where('run', '=', run)
-    .where('stage', '=', 'silver')
-    .where('status', '=', 'done')
-    .executeTakeFirst();
-  return silver === undefined ? null : `${await databaseId(db)} ${run} image ${silver.token}`;
+/** Under which the ratings of a run's whole image are left: of the attempt at silver, by its token, that has written it. */
+export function imageKey(database: string, run: number, token: number): string {
+  return `${database} ${run} image ${token}`;
 }

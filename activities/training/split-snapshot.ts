@@ -1,3 +1,5 @@
+import type { Db } from '../../database/connect.ts';
+import { databaseId } from '../../database/readers.ts';
 import { type ActivityDependencies, loadRun } from '../support/run.ts';
 import type { StageAttempt, StageResult } from '../support/stage.ts';
 import { imageKey } from './kept-input.ts';
@@ -25,7 +27,7 @@ export async function splitSnapshot(
     .select(['users', 'rated_movies'])
     .where('run', '=', run)
     .executeTakeFirstOrThrow();
-  const image = await imageKey(connection.db, run);
+  const image = await currentImage(connection.db, run);
   inputs.keepOnly(image);
   const takeLeft = () => inputs.take(image, 'whole')?.columns;
   const input = await loadModelInput(dependencies, run, seed, signal, takeLeft);
@@ -61,4 +63,16 @@ export async function splitSnapshot(
     input.columns.release();
     throw error;
   }
+}
+
+/** The key of the run's image as it is now; null where silver is not done. Tried again since, it is another's. */
+async function currentImage(db: Db, run: number): Promise<string | null> {
+  const silver = await db
+    .selectFrom('pipeline.stages')
+    .select('token')
+    .where('run', '=', run)
+    .where('stage', '=', 'silver')
+    .where('status', '=', 'done')
+    .executeTakeFirst();
+  return silver === undefined ? null : imageKey(await databaseId(db), run, silver.token);
 }
