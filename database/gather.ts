@@ -1,8 +1,9 @@
 /** One question asked of several tables side by side. */
 
+import type { Readable } from 'node:stream';
 import { type RawBuilder, sql } from 'kysely';
 import type { Connection } from './connect.ts';
-import { copyIn, copyOut } from './copy.ts';
+import { copyIn, copyOut, copyTableOut } from './copy.ts';
 import { type Session, exportSnapshot, transaction } from './session.ts';
 
 /**
@@ -42,7 +43,7 @@ export async function gather(
  * Does `readings` side by side, each by a connection of its own, in the view that the transaction of `client` has now.
  * @throws what the first that fails throws, when none is at work any more
  */
-export async function beside<Result>(
+async function beside<Result>(
   connection: Connection,
   client: Session['client'],
   readings: readonly ((session: Session) => Promise<Result>)[],
@@ -66,4 +67,18 @@ export async function beside<Result>(
   // It waits for nobody any more: should we stand still now, what it has locked is not to stay so.
   await client.query(`select set_config('idle_in_transaction_session_timeout', $1, true)`, [rows[0].idle]);
   return Promise.all(answers);
+}
+
+/** Has `read` take the COPY of columns of each of `tables` in the same way. */
+export async function copyBeside(
+  connection: Connection,
+  client: Session['client'],
+  { tables, columns }: { tables: readonly string[]; columns: readonly string[] },
+  read: (copy: Readable) => Promise<unknown>,
+  signal: AbortSignal,
+): Promise<void> {
+  const readings = tables.map(
+    (table) => (other: Session) => read(copyTableOut(other.client, table, columns)),
+  );
+  await beside(connection, client, readings, signal);
 }

@@ -2,9 +2,9 @@
 
 import { sql } from 'kysely';
 import type { Connection } from '../../database/connect.ts';
-import { copyIn, copyOut, copyTableOut } from '../../database/copy.ts';
+import { copyIn, copyOut } from '../../database/copy.ts';
 import { eachFixedRow, encodeRows, readFixedColumns } from '../../database/copy-binary.ts';
-import { beside } from '../../database/gather.ts';
+import { copyBeside } from '../../database/gather.ts';
 import type { Session } from '../../database/session.ts';
 import type { RatingCounts } from '../../database/types/index.ts';
 import { leavesOf } from '../../database/versions.ts';
@@ -55,14 +55,13 @@ export async function readImage(
       }
       if (block.put(movie, rating, bytes.getInt32(at + 28), bytes.getInt32(at + 32))) addBlock();
     };
-    const parts = await leavesOf(db, 'silver.ratings', run);
-    await beside(
+    const tables = await leavesOf(db, 'silver.ratings', run);
+    const widths = Object.values(COLUMNS);
+    await copyBeside(
       connection,
       client,
-      parts.map(
-        (part) => (other: Session) =>
-          eachFixedRow(copyTableOut(other.client, part, Object.keys(COLUMNS)), Object.values(COLUMNS), take),
-      ),
+      { tables, columns: Object.keys(COLUMNS) },
+      (copy) => eachFixedRow(copy, widths, take),
       signal,
     );
     addBlock();

@@ -1,9 +1,8 @@
 import type { Connection } from '../../database/connect.ts';
-import { copyTableOut } from '../../database/copy.ts';
 import { readFixedColumns } from '../../database/copy-binary.ts';
 import { databaseId } from '../../database/readers.ts';
-import { beside } from '../../database/gather.ts';
-import { type Session, transaction } from '../../database/session.ts';
+import { copyBeside } from '../../database/gather.ts';
+import { transaction } from '../../database/session.ts';
 import { imageOf } from '../../database/snapshots.ts';
 import { leavesOf } from '../../database/versions.ts';
 import {
@@ -149,14 +148,12 @@ async function readColumns(connection: Connection, run: number, signal: AbortSig
       const columns = new RatingColumns(ratings);
       try {
         const target = { columns: [columns.users, columns.items, columns.ratings], filled: 0 };
-        const parts = await leavesOf(db, 'silver.ratings', image);
-        await beside(
+        const tables = await leavesOf(db, 'silver.ratings', image);
+        await copyBeside(
           connection,
           client,
-          parts.map(
-            (part) => (other: Session) =>
-              readFixedColumns(copyTableOut(other.client, part, ['user_id', 'movie_id', 'rating']), target),
-          ),
+          { tables, columns: ['user_id', 'movie_id', 'rating'] },
+          (copy) => readFixedColumns(copy, target),
           signal,
         );
         if (target.filled !== ratings)
